@@ -1,0 +1,303 @@
+"""What a tile is: lanes, slices, memories, number format. Standard library only.
+
+A :class:`TileConfig` is the single source of every size in the golden model, the RTL and the compiler. It is frozen and
+checks itself; derived widths are properties, so no view computes one of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built; the message names the parameter, the limit and the remedy."""
+
+
+def clog2(n: int) -> int:
+    """Bits that number ``n`` things, at least 1 (a zero-width field exports badly)."""
+    return max(1, (n - 1).bit_length())
+
+
+class SliceKind(StrEnum):
+    """Kinds of functional slice."""
+
+    #: Host port: token and vector FIFOs, index registers, lane masks.
+    HOST = "host"
+    #: SRAM words of `lanes` x 32 bit.
+    MEM = "mem"
+    #: Weight-resident systolic array.
+    MXM = "mxm"
+    #: Vector lanes.
+    VXM = "vxm"
+    #: Lane moves, transpose, reduction.
+    SXM = "sxm"
+    #: Chip-to-chip link; until links exist, a plain hop.
+    C2C = "c2c"
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """Binary float with IEEE-style exponent coding: sign, ``exponent`` bits, ``mantissa`` stored bits.
+
+    A value occupies the top ``width`` bits of a 32-bit stream word, so that (8, m) words are float32 bit patterns with
+    zeros below. Subnormals do not exist: they read as zero and are flushed to zero. See docs/numerics.md.
+    """
+
+    exponent: int
+    mantissa: int
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.exponent <= 8:
+            raise ConfigError(f"float exponent of {self.exponent} bits: use 4 to 8")
+        if not 3 <= self.mantissa <= 23:
+            raise ConfigError(f"float mantissa of {self.mantissa} bits: use 3 to 23")
+
+    @property
+    def width(self) -> int:
+        """Bits of a value: 1 + exponent + mantissa."""
+        return 1 + self.exponent + self.mantissa
+
+    @property
+    def bias(self) -> int:
+        """Exponent bias, 2**(exponent-1) - 1."""
+        return (1 << (self.exponent - 1)) - 1
+
+    @property
+    def word_shift(self) -> int:
+        """Position of the value's lowest bit in a 32-bit stream word."""
+        return 32 - self.width
+
+
+@dataclass(frozen=True)
+class SliceSpec:
+    """One slice of the floorplan.
+
+    ``inject`` and ``tap`` name the word streams the slice may drive and consume, as ``"e0"``, ``"w1"`` (direction and
+    number of the aligned group of four byte streams); ``None`` means all of them. Every one left out saves a multiplexer.
+    """
+
+    kind: SliceKind
+    depth: int = 0
+    inject: tuple[str, ...] | None = None
+    tap: tuple[str, ...] | None = None
+
+
+def parse_floorplan(text: str) -> tuple[SliceSpec, ...]:
+    """``"host mem:512 mxm vxm"`` -> specs, west to east. A number after ``mem`` is its depth in words."""
+    specs = []
+    for word in text.split():
+        name, _, depth = word.partition(":")
+        try:
+            kind = SliceKind(name)
+        except ValueError:
+            known = ", ".join(k.value for k in SliceKind)
+            raise ConfigError(f"floorplan names the unknown slice {name!r}: use one of {known}") from None
+        if depth and not depth.isdigit():
+            raise ConfigError(f"floorplan: {word!r} has no number of words after the colon")
+        specs.append(SliceSpec(kind, int(depth or 0)))
+    return tuple(specs)
+
+
+@dataclass(frozen=True)
+class TileConfig:
+    """Every parameter of a tile.
+
+    Parameters
+    ----------
+    lanes : vector length L; rows and columns of the array. A power of two, 4 to 64.
+    vxm_lanes : vector lanes of the VXM; divides ``lanes``; a vector then takes ``lanes / vxm_lanes`` beats.
+    streams : byte streams in each direction, a multiple of four.
+    contexts : weight sets resident in each array.
+    accumulators : named int32 accumulators (one vector each) of each array.
+    activations : entries of each array's activation buffer.
+    vxm_registers, vxm_accumulators : vector registers (float) and accumulators (int32) of each VXM.
+    permute_maps : lane maps of each SXM.
+    reduce_accumulators : running scalars of each SXM's reducer.
+    index_registers : X registers, X0 reading as zero. masks : lane masks, mask 0 being all lanes.
+    queue_depth : instruction words of each queue. loop_depth : nesting of LOOP.
+    token_fifo, vector_fifo : entries of the host port's FIFOs, each way.
+    """
+
+    name: str
+    lanes: int
+    vxm_lanes: int
+    contexts: int
+    floorplan: tuple[SliceSpec, ...]
+    float_format: FloatFormat = field(default_factory=lambda: FloatFormat(8, 17))
+    streams: int = 8
+    accumulators: int = 16
+    activations: int = 32
+    vxm_registers: int = 8
+    vxm_accumulators: int = 8
+    permute_maps: int = 4
+    reduce_accumulators: int = 8
+    index_registers: int = 8
+    masks: int = 8
+    queue_depth: int = 512
+    loop_depth: int = 3
+    token_fifo: int = 16
+    vector_fifo: int = 8
+
+    def __post_init__(self) -> None:
+        _power("lanes", self.lanes, 4, 64)
+        _power("vxm_lanes", self.vxm_lanes, 1, self.lanes)
+        _power("contexts", self.contexts, 2, 1 << 14)
+        _power("accumulators", self.accumulators, 2, 64)
+        _power("activations", self.activations, 2, 256)
+        _power("vxm_registers", self.vxm_registers, 2, 32)
+        _power("vxm_accumulators", self.vxm_accumulators, 2, 32)
+        _power("permute_maps", self.permute_maps, 2, 16)
+        _power("reduce_accumulators", self.reduce_accumulators, 2, 32)
+        _power("index_registers", self.index_registers, 2, 8)
+        _power("masks", self.masks, 2, 16)
+        _power("queue_depth", self.queue_depth, 16, 1 << 14)
+        _power("token_fifo", self.token_fifo, 2, 1 << 10)
+        _power("vector_fifo", self.vector_fifo, 2, 1 << 10)
+        if self.streams % 4 or not 4 <= self.streams <= 32:
+            raise ConfigError(f"streams={self.streams}: use a multiple of 4 from 4 to 32 (four byte streams carry one word)")
+        if not 1 <= self.loop_depth <= 4:
+            raise ConfigError(f"loop_depth={self.loop_depth}: use 1 to 4")
+        if not 2 <= len(self.floorplan) <= 32:
+            raise ConfigError(f"floorplan of {len(self.floorplan)} slices: use 2 to 32")
+        for spec, name in zip(self.floorplan, self.slice_names, strict=True):
+            if spec.kind is SliceKind.MEM:
+                _power(f"depth of {name}", spec.depth, 16, 1 << 16)
+            elif spec.depth:
+                raise ConfigError(f"{name} has a depth of {spec.depth}: only mem slices have one, drop it")
+            words = {f"{d}{w}" for d in "ew" for w in range(self.streams // 4)}
+            for attribute in ("inject", "tap"):
+                for stream in getattr(spec, attribute) or ():
+                    if stream not in words:
+                        raise ConfigError(f"{attribute} of {name} names {stream!r}: use some of {', '.join(sorted(words))}")
+        if sum(s.kind is SliceKind.HOST for s in self.floorplan) != 1:
+            raise ConfigError("the floorplan needs exactly one host slice (index registers and FIFOs live in it): add or remove")
+
+    # Derived sizes -------------------------------------------------------------------------------
+
+    @property
+    def beats(self) -> int:
+        """Cycles for which a vector occupies a VXM unit: lanes / vxm_lanes."""
+        return self.lanes // self.vxm_lanes
+
+    @property
+    def words(self) -> int:
+        """Aligned word streams in each direction: streams / 4."""
+        return self.streams // 4
+
+    @property
+    def slice_names(self) -> tuple[str, ...]:
+        """``mem0``, ``mxm0``, ``mem1`` ...: kind and ordinal among its kind, west to east."""
+        seen: dict[SliceKind, int] = {}
+        names = []
+        for spec in self.floorplan:
+            n = seen.get(spec.kind, 0)
+            seen[spec.kind] = n + 1
+            names.append(f"{spec.kind}{n}")
+        return tuple(names)
+
+    def position(self, name: str) -> int:
+        """Place of a slice in the row, 0 the westernmost. Raises ConfigError if there is none of that name."""
+        try:
+            return self.slice_names.index(name)
+        except ValueError:
+            raise ConfigError(f"no slice {name!r} in {self.name}: it has {', '.join(self.slice_names)}") from None
+
+    def spec(self, name: str) -> SliceSpec:
+        """The floorplan entry of a slice."""
+        return self.floorplan[self.position(name)]
+
+    def hops(self, source: str, sink: str) -> int:
+        """Cycles a stream takes from one slice to another: the distance in the row."""
+        return abs(self.position(source) - self.position(sink))
+
+    def reachable(self, name: str, attribute: str) -> tuple[tuple[str, int], ...]:
+        """(direction ``"e"``/``"w"``, word stream) pairs of a slice's ``inject`` or ``tap``; all where unrestricted."""
+        allowed = getattr(self.spec(name), attribute)
+        every = [(d, w) for d in "ew" for w in range(self.words)]
+        return tuple((d, w) for d, w in every if allowed is None or f"{d}{w}" in allowed)
+
+    # As data -------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; :meth:`from_dict` reads them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TileConfig:
+        """Inverse of :meth:`to_dict`. The floorplan may also be text (``"host mem:512 mxm"``)."""
+        data = dict(data)
+        known = {f.name for f in dataclasses.fields(cls)}
+        if extra := sorted(set(data) - known):
+            raise ConfigError(f"configuration has unknown keys {', '.join(extra)}: known are {', '.join(sorted(known))}")
+        try:
+            plan = data["floorplan"]
+            if isinstance(plan, str):
+                data["floorplan"] = parse_floorplan(plan)
+            else:
+                data["floorplan"] = tuple(
+                    SliceSpec(
+                        SliceKind(s["kind"]),
+                        s.get("depth", 0),
+                        None if s.get("inject") is None else tuple(s["inject"]),
+                        None if s.get("tap") is None else tuple(s["tap"]),
+                    )
+                    for s in plan
+                )
+            if not isinstance(data.get("float_format", FloatFormat(8, 17)), FloatFormat):
+                data["float_format"] = FloatFormat(**data["float_format"])
+            return cls(**data)
+        except ConfigError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"configuration cannot be read: {error}") from None
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with any parameter but the name; a program carries them."""
+        data = self.to_dict()
+        del data["name"]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _power(what: str, value: int, low: int, high: int) -> None:
+    if not (low <= value <= high and value & (value - 1) == 0):
+        raise ConfigError(f"{what}={value}: use a power of two from {low} to {high}")
+
+
+PRESETS: dict[str, TileConfig] = {
+    c.name: c
+    for c in (
+        TileConfig("tiny", 4, 2, 32, parse_floorplan("host mem:64 sxm mxm vxm mem:64"), activations=16, queue_depth=256),
+        TileConfig(
+            "ecp5-25f", 8, 4, 1024, parse_floorplan("host mem:1024 sxm mxm vxm"), queue_depth=64, vector_fifo=4
+        ),
+        TileConfig(
+            "ecp5-85f", 16, 8, 1024, parse_floorplan("host mem:512 sxm mxm vxm mem:512"), queue_depth=512, vector_fifo=4
+        ),
+        TileConfig("sim16", 16, 16, 2048, parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"), queue_depth=4096),
+        TileConfig(
+            "sim64", 64, 64, 256, parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"), queue_depth=4096, activations=64
+        ),
+    )
+}
+
+
+def load_config(name_or_path: str) -> TileConfig:
+    """A preset by name, or a JSON file of :meth:`TileConfig.to_dict`. Raises ConfigError with the known names."""
+    if name_or_path in PRESETS:
+        return PRESETS[name_or_path]
+    path = Path(name_or_path)
+    if path.suffix == ".json":
+        try:
+            return TileConfig.from_dict(json.loads(path.read_text()))
+        except OSError as error:
+            raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from None
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{path} is not JSON: {error}") from None
+    raise ConfigError(f"no configuration {name_or_path!r}: use {', '.join(PRESETS)} or a .json file")

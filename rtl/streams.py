@@ -1,0 +1,173 @@
+"""What slices are wired with: stream bundles, operand samplers, the hop register, instruction ports, the load bus."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from lpu.arch import TileConfig
+from lpu.isa import CONTROL_BITS, OP_BITS, layout
+
+
+def stream_bundle(config: TileConfig) -> wiring.Signature:
+    """All byte streams of one direction between two slices.
+
+    Members: ``data[s]``: lanes x 8 bits of byte stream s, lane 0 lowest; ``valid[s]``.
+    """
+    return wiring.Signature(
+        {
+            "data": Out(data.ArrayLayout(config.lanes * 8, config.streams)),
+            "valid": Out(config.streams),
+        }
+    )
+
+
+def injection(config: TileConfig) -> wiring.Signature:
+    """A result at a slice's output, all of it from registers.
+
+    Members: ``enable``: bit 2*s + direction set for each byte stream driven (all four of a word); ``data``: lanes x 32
+    bits, lane 0 lowest. A byte result stands in all four bytes of every lane.
+    """
+    return wiring.Signature({"enable": Out(2 * config.streams), "data": Out(config.lanes * 32)})
+
+
+def instruction_port(config: TileConfig, queue: str) -> wiring.Signature:
+    """One queue's dispatch, from registers: ``valid``, ``op``, and ``payload``, the queue word above CONTROL_BITS with
+    each slot's value already stepped and indexed. Read fields with :func:`fields`."""
+    return wiring.Signature({"valid": Out(1), "op": Out(OP_BITS), "payload": Out(layout(config, queue).width - CONTROL_BITS)})
+
+
+def fields(config: TileConfig, queue: str, payload: Value, op: str) -> dict[str, Value]:
+    """Named slices of ``payload`` for one op."""
+    return {
+        name: payload[offset - CONTROL_BITS : offset - CONTROL_BITS + width]
+        for name, (offset, width) in layout(config, queue).fields[op].items()
+    }
+
+
+#: Cycles from ``read`` on the load bus to ``read_data``.
+LOAD_READ_LATENCY = 3
+
+
+def load_bus() -> wiring.Signature:
+    """The host's path into memories and queues, idle while a program runs.
+
+    Members: ``write``, ``read``: strobes; ``space``, ``entry``, ``word``: which word of which entry (docs/architecture.md,
+    host port); ``data``: 32 bits written. Slices answer ``read`` on a ``read_data`` output of their own, LOAD_READ_LATENCY
+    cycles later, and hold it at zero otherwise.
+    """
+    return wiring.Signature(
+        {"write": Out(1), "read": Out(1), "space": Out(8), "entry": Out(24), "word": Out(6), "data": Out(32)}
+    )
+
+
+class Sampler(wiring.Component):
+    """Operand of one instruction: selects a stream and registers it.
+
+    Cycle 0 (dispatch): ``enable`` and ``code`` are decoded into registers. Cycle 1: the stream is sampled (SAMPLE).
+    Cycle 2: ``data`` holds it, until the next sample; ``missing`` is set for that cycle if it was not valid.
+
+    Parameters
+    ----------
+    config, slice_name : whose taps are built.
+    word : sample words (lanes x 32) or bytes (lanes x 8).
+
+    Members
+    -------
+    enable, code : In, stream code of lpu.isa (2 * number + direction).
+    east_in, west_in : In, the slice's streams.
+    data : Out, lanes x 32 or lanes x 8 bits, lane 0 lowest. missing : Out.
+    """
+
+    def __init__(self, config: TileConfig, slice_name: str, *, word: bool):
+        self._config, self._word = config, word
+        self._taps = config.reachable(slice_name, "tap")
+        bits = 32 if word else 8
+        super().__init__(
+            {
+                "enable": In(1),
+                "code": In(range(2 * config.streams)),
+                "east_in": In(stream_bundle(config)),
+                "west_in": In(stream_bundle(config)),
+                "data": Out(config.lanes * bits),
+                "missing": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        bundles = {"e": self.east_in, "w": self.west_in}
+        step = 4 if self._word else 1
+        sources = [("ew".index(d), 4 * w + b, bundles[d]) for d, w in self._taps for b in range(0, 4, step)]
+        # Cycle 0: decode, so that the wide selection starts from one-hot registers.
+        select = Signal(max(1, len(sources)))
+        sampling = Signal()
+        m.d.sync += sampling.eq(self.enable)
+        for n, (direction, number, _) in enumerate(sources):
+            m.d.sync += select[n].eq(self.enable & (self.code == 2 * number + direction))
+        # Cycle 1: one-hot AND-OR.
+        vectors, valids = [], []
+        for n, (_, number, bundle) in enumerate(sources):
+            if self._word:
+                lanes = [bundle.data[number + b].word_select(i, 8) for i in range(config.lanes) for b in range(4)]
+                value, valid = Cat(lanes), bundle.valid[number : number + 4].all()
+            else:
+                value, valid = bundle.data[number], bundle.valid[number]
+            vectors.append(Mux(select[n], value, 0))
+            valids.append(select[n] & valid)
+        with m.If(sampling):
+            m.d.sync += self.data.eq(reduce(or_, vectors, 0))
+        m.d.sync += self.missing.eq(sampling & ~reduce(or_, valids, 0))
+        return m
+
+
+class Hop(wiring.Component):
+    """The stream registers behind one slice, both directions, with its injections.
+
+    One cycle. ``conflict`` is registered: set one cycle after two results met on one stream.
+
+    Members
+    -------
+    east_in, west_in : In, streams arriving at the slice. inject0, inject1 ... : In, its results.
+    east_out, west_out : Out, streams leaving. conflict : Out.
+    """
+
+    def __init__(self, config: TileConfig, slice_name: str, *, injections: int):
+        self._config, self._count = config, injections
+        self._inject = set(config.reachable(slice_name, "inject"))
+        super().__init__(
+            {
+                "east_in": In(stream_bundle(config)),
+                "west_in": In(stream_bundle(config)),
+                "east_out": Out(stream_bundle(config)),
+                "west_out": Out(stream_bundle(config)),
+                "conflict": Out(1),
+                **{f"inject{n}": In(injection(config)) for n in range(injections)},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        injections = [getattr(self, f"inject{n}") for n in range(self._count)]
+        conflicts = []
+        for direction, (source, sink) in enumerate(((self.east_in, self.east_out), (self.west_in, self.west_out))):
+            for s in range(config.streams):
+                if ("ew"[direction], s // 4) not in self._inject:
+                    m.d.sync += [sink.data[s].eq(source.data[s]), sink.valid[s].eq(source.valid[s])]
+                    continue
+                hits = [i.enable[2 * s + direction] for i in injections]
+                value = Mux(Cat(hits).any(), 0, source.data[s]) if hits else source.data[s]
+                for hit, i in zip(hits, injections, strict=True):
+                    lanes = Cat(i.data.word_select(lane, 32).word_select(s % 4, 8) for lane in range(config.lanes))
+                    value = value | Mux(hit, lanes, 0)
+                present = [*hits, source.valid[s]]
+                m.d.sync += [sink.data[s].eq(value), sink.valid[s].eq(Cat(present).any())]
+                conflicts += [a & b for n, a in enumerate(present) for b in present[n + 1 :]]
+        m.d.sync += self.conflict.eq(Cat(conflicts).any() if conflicts else 0)
+        return m

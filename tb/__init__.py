@@ -1,0 +1,1 @@
+"""Verilated models of the RTL: cocotb benches and the fast simulator."""
