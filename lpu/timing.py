@@ -15,11 +15,11 @@ from lpu.arch import TileConfig, clog2
 from lpu.isa import Accumulate, Destination, Instruction, Operand, Quantise, Source, Special, chain_result_is_byte
 
 #: Cycles from the dispatch of LOOP to that of the next word (first of the body, or behind it).
-LOOP_CYCLES = 6
+LOOP_CYCLES = 3
 #: Cycles from the dispatch of NOTIFY to that of the word behind a SYNC which waits.
 SYNC_CYCLES = 4
 #: An index register or lane mask written by an instruction dispatched at t is seen by dispatches from t + this on.
-INDEX_VISIBLE = 3
+INDEX_VISIBLE = 4
 
 #: Every stream operand but those of VXM stages B, C and D.
 SAMPLE = 1
