@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from lpu.arch import TileConfig
 from lpu.isa import CONTROL_BITS, OP_BITS, layout
+from lpu.runtime.machine import ViolationKind
+
+#: A slice's ``violation`` output, one cycle after the event's cycle.
+VIOLATION = data.StructLayout({"valid": 1, "kind": 3})
+
+
+def report(m: Module, violation: data.View, events: Mapping[ViolationKind, Value]) -> None:
+    """Drive a ``violation`` output from registered event bits, each set one cycle after its event; the smallest kind counts."""
+    chosen: Value | int = 0
+    for kind in sorted(events, reverse=True):
+        chosen = Mux(events[kind], int(kind), chosen)
+    m.d.comb += [violation.valid.eq(Cat(events.values()).any()), violation.kind.eq(chosen)]
 
 
 def stream_bundle(config: TileConfig) -> wiring.Signature:
@@ -26,6 +39,39 @@ def stream_bundle(config: TileConfig) -> wiring.Signature:
     )
 
 
+def slice_streams(config: TileConfig) -> dict[str, wiring.Member]:
+    """The stream ports that every slice has."""
+    return {
+        "east_in": In(stream_bundle(config)),
+        "west_in": In(stream_bundle(config)),
+        "east_out": Out(stream_bundle(config)),
+        "west_out": Out(stream_bundle(config)),
+    }
+
+
+def through(m: Module, config: TileConfig, outer: wiring.Component, inner: wiring.Component) -> None:
+    """Give ``inner`` (a :class:`Sampler` or :class:`Hop`) the streams of the slice around it."""
+    for name in slice_streams(config):
+        if name in inner.signature.members:
+            source, sink = (outer, inner) if name.endswith("in") else (inner, outer)
+            for part in ("data", "valid"):
+                m.d.comb += getattr(getattr(sink, name), part).eq(getattr(getattr(source, name), part))
+
+
+def delayed(m: Module, value: Value, cycles: int, *, reset_less: bool = True) -> Value:
+    """``value`` so many cycles later. ``reset_less=False`` for valid bits."""
+    for _ in range(cycles):
+        register = Signal(Value.cast(value).shape(), reset_less=reset_less)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+def one_of(select: Value, values: Sequence[Value]) -> Value:
+    """The value whose select bit is set, zero if none is."""
+    return reduce(or_, [Mux(select[n], value, 0) for n, value in enumerate(values)], Const(0))
+
+
 def injection(config: TileConfig) -> wiring.Signature:
     """A result at a slice's output, all of it from registers.
 
@@ -35,10 +81,22 @@ def injection(config: TileConfig) -> wiring.Signature:
     return wiring.Signature({"enable": Out(2 * config.streams), "data": Out(config.lanes * 32)})
 
 
+def destinations(config: TileConfig, code: Value, *, narrow: Value | int) -> Value:
+    """``injection.enable`` of a result: ``code`` decoded to one bit a byte stream, for ``narrow`` one, else the word's four."""
+    number = code[1:]
+    return Cat(
+        (code[0] == direction) & (number[2:] == s // 4) & (~Value.cast(narrow)[0] | (number[:2] == s % 4))
+        for s in range(config.streams)
+        for direction in range(2)
+    )
+
+
 def instruction_port(config: TileConfig, queue: str) -> wiring.Signature:
     """One queue's dispatch, from registers: ``valid``, ``op``, and ``payload``, the queue word above CONTROL_BITS with
     each slot's value already stepped and indexed. Read fields with :func:`fields`."""
-    return wiring.Signature({"valid": Out(1), "op": Out(OP_BITS), "payload": Out(layout(config, queue).width - CONTROL_BITS)})
+    return wiring.Signature(
+        {"valid": Out(1), "op": Out(OP_BITS), "payload": Out(layout(config, queue).width - CONTROL_BITS)}
+    )
 
 
 def fields(config: TileConfig, queue: str, payload: Value, op: str) -> dict[str, Value]:
@@ -68,32 +126,52 @@ def load_bus() -> wiring.Signature:
 class Sampler(wiring.Component):
     """Operand of one instruction: selects a stream and registers it.
 
-    Cycle 0 (dispatch): ``enable`` and ``code`` are decoded into registers. Cycle 1: the stream is sampled (SAMPLE).
-    Cycle 2: ``data`` holds it, until the next sample; ``missing`` is set for that cycle if it was not valid.
+    Cycle 0 (dispatch): ``enable`` and ``code`` are decoded into registers. Cycle 1: the stream is sampled (SAMPLE) and
+    stands on ``now``. Cycle 2: ``data`` holds it, until the next sample; ``missing`` is set for that cycle if it was not
+    valid.
 
     Parameters
     ----------
     config, slice_name : whose taps are built.
     word : sample words (lanes x 32) or bytes (lanes x 8).
+    planes : a word sampler which ``narrow`` makes take the word around a byte stream; only that byte need be valid.
+    hold : keep ``data`` until the next sample; without, it is zero in all cycles but cycle 2 (and costs no clock enable).
+    extra : build the ``extra`` input, ORed into ``now``; needs ``hold=False``.
 
     Members
     -------
-    enable, code : In, stream code of lpu.isa (2 * number + direction).
-    east_in, west_in : In, the slice's streams.
-    data : Out, lanes x 32 or lanes x 8 bits, lane 0 lowest. missing : Out.
+    enable, code : In, stream code of lpu.isa (2 * number + direction). narrow : In, only with ``planes``.
+    east_in, west_in : In, the slice's streams. extra : In, like ``data``, only with ``extra``.
+    now, data : Out, lanes x 32 or lanes x 8 bits, lane 0 lowest. missing : Out.
     """
 
-    def __init__(self, config: TileConfig, slice_name: str, *, word: bool):
-        self._config, self._word = config, word
+    def __init__(
+        self,
+        config: TileConfig,
+        slice_name: str,
+        *,
+        word: bool,
+        planes: bool = False,
+        hold: bool = True,
+        extra: bool = False,
+    ):
+        if planes and not word:
+            raise ValueError("planes=True selects within words: use word=True")
+        if extra and hold:
+            raise ValueError("extra=True needs hold=False: nothing says when to capture it")
+        self._config, self._word, self._planes, self._hold = config, word, planes, hold
         self._taps = config.reachable(slice_name, "tap")
-        bits = 32 if word else 8
+        bits = config.lanes * (32 if word else 8)
         super().__init__(
             {
                 "enable": In(1),
                 "code": In(range(2 * config.streams)),
+                **({"narrow": In(1)} if planes else {}),
                 "east_in": In(stream_bundle(config)),
                 "west_in": In(stream_bundle(config)),
-                "data": Out(config.lanes * bits),
+                **({"extra": In(bits)} if extra else {}),
+                "now": Out(bits),
+                "data": Out(bits),
                 "missing": Out(1),
             }
         )
@@ -107,21 +185,34 @@ class Sampler(wiring.Component):
         # Cycle 0: decode, so that the wide selection starts from one-hot registers.
         select = Signal(max(1, len(sources)))
         sampling = Signal()
+        number, wanted = self.code[1:], Signal(4, reset_less=True)
+        if self._planes:
+            m.d.sync += wanted.eq(Mux(self.narrow, 1 << number[:2], 15))
+            number = Cat(self.narrow & 0, 0, number[2:])
+        else:
+            m.d.comb += wanted.eq(15)
         m.d.sync += sampling.eq(self.enable)
-        for n, (direction, number, _) in enumerate(sources):
-            m.d.sync += select[n].eq(self.enable & (self.code == 2 * number + direction))
+        for n, (direction, stream, _) in enumerate(sources):
+            m.d.sync += select[n].eq(self.enable & (self.code[0] == direction) & (number == stream))
         # Cycle 1: one-hot AND-OR.
         vectors, valids = [], []
-        for n, (_, number, bundle) in enumerate(sources):
+        for n, (_, stream, bundle) in enumerate(sources):
             if self._word:
-                lanes = [bundle.data[number + b].word_select(i, 8) for i in range(config.lanes) for b in range(4)]
-                value, valid = Cat(lanes), bundle.valid[number : number + 4].all()
+                lanes = [
+                    bundle.data[stream + b].word_select(i, 8) for i in range(config.lanes) for b in range(4)
+                ]
+                value, valid = Cat(lanes), (bundle.valid[stream : stream + 4] | ~wanted).all()
             else:
-                value, valid = bundle.data[number], bundle.valid[number]
+                value, valid = bundle.data[stream], bundle.valid[stream]
             vectors.append(Mux(select[n], value, 0))
             valids.append(select[n] & valid)
-        with m.If(sampling):
-            m.d.sync += self.data.eq(reduce(or_, vectors, 0))
+        if "extra" in self.signature.members:
+            vectors.append(self.extra)
+        m.d.comb += self.now.eq(reduce(or_, vectors, 0))
+        register = Signal.like(self.data, reset_less=True)
+        m.d.comb += self.data.eq(register)
+        with m.If(sampling if self._hold else Const(1)):
+            m.d.sync += register.eq(self.now)
         m.d.sync += self.missing.eq(sampling & ~reduce(or_, valids, 0))
         return m
 
@@ -156,18 +247,24 @@ class Hop(wiring.Component):
         config = self._config
         injections = [getattr(self, f"inject{n}") for n in range(self._count)]
         conflicts = []
-        for direction, (source, sink) in enumerate(((self.east_in, self.east_out), (self.west_in, self.west_out))):
+        for direction, (source, sink) in enumerate(
+            ((self.east_in, self.east_out), (self.west_in, self.west_out))
+        ):
+            passed = Signal.like(sink.data, reset_less=True)
+            m.d.comb += sink.data.eq(passed)
             for s in range(config.streams):
                 if ("ew"[direction], s // 4) not in self._inject:
-                    m.d.sync += [sink.data[s].eq(source.data[s]), sink.valid[s].eq(source.valid[s])]
+                    m.d.sync += [passed[s].eq(source.data[s]), sink.valid[s].eq(source.valid[s])]
                     continue
                 hits = [i.enable[2 * s + direction] for i in injections]
                 value = Mux(Cat(hits).any(), 0, source.data[s]) if hits else source.data[s]
                 for hit, i in zip(hits, injections, strict=True):
-                    lanes = Cat(i.data.word_select(lane, 32).word_select(s % 4, 8) for lane in range(config.lanes))
+                    lanes = Cat(
+                        i.data.word_select(lane, 32).word_select(s % 4, 8) for lane in range(config.lanes)
+                    )
                     value = value | Mux(hit, lanes, 0)
                 present = [*hits, source.valid[s]]
-                m.d.sync += [sink.data[s].eq(value), sink.valid[s].eq(Cat(present).any())]
+                m.d.sync += [passed[s].eq(value), sink.valid[s].eq(Cat(present).any())]
                 conflicts += [a & b for n, a in enumerate(present) for b in present[n + 1 :]]
         m.d.sync += self.conflict.eq(Cat(conflicts).any() if conflicts else 0)
         return m
