@@ -1,0 +1,2 @@
+def illegal(config, seed):
+    raise NotImplementedError

@@ -1,0 +1,271 @@
+"""Random programs over the whole tile.
+
+:func:`legal` reserves everything it places (tb.reserve), so that its programs must run without a violation on
+any model of the tile. They use every queue, and end by spilling what state they can into the memories, where
+a comparison sees it. :func:`illegal` breaks such a program. Inputs travel in ``Program.symbols``: ``tokens``
+and ``vectors`` to push first.
+"""
+
+from __future__ import annotations
+
+import random
+
+from lpu import timing
+from lpu.arch import SliceKind, TileConfig
+from lpu.isa import Instruction, layout, queue_names, unit_of
+from lpu.program import Program
+from tb import values
+from tb.blocks import Block, Item, fill, random_nest
+from tb.flows import Flow, Shape, Step
+from tb.hostline import HostLine
+from tb.mutate import illegal
+from tb.picker import Layers, Picker
+from tb.reserve import Board, Clash, Registers, Track
+from tb.spill import Spill
+
+__all__ = ["illegal", "legal"]
+
+#: How often an instruction is the root of a flow (what feeds it comes along); 2 where nothing is said.
+WEIGHTS = {
+    "READ": 1,
+    "READB": 1,
+    "VPOP": 1,
+    "VPUSH": 3,
+    "CHAIN": 8,
+    "PASS": 8,
+    "LA": 4,
+    "REDUCE": 3,
+    "LWR": 3,
+    "LWC": 3,
+}
+IMAGE_WORDS, IMAGE_CONTEXTS = 96, 8
+
+
+class TooLong(Exception):
+    """A queue holds fewer words than the program has; try a shorter one."""
+
+
+def legal(config: TileConfig, seed: int) -> Program:
+    """A random program without violations; the same for the same configuration and seed."""
+    scale = 1.0
+    while True:
+        try:
+            return Maker(config, random.Random(f"{config.fingerprint} {seed} {scale:.3f}"), scale).make(seed)
+        except TooLong:
+            scale *= 0.7
+
+
+class Maker:
+    """One program in the making."""
+
+    def __init__(self, config: TileConfig, rng: random.Random, scale: float):
+        self._config, self._rng, self._scale = config, rng, scale
+        self._mems = [n for n in config.slice_names if config.spec(n).kind is SliceKind.MEM]
+        self._tracks = {q: Track() for q in queue_names(config)}
+        self._picker = Picker(rng, config)
+        self._roots = [
+            (f"{q}", op.name)
+            for q in self._tracks
+            for op in unit_of(config, q).ops
+            if q.split(".")[1] != "port"
+        ] + [("host0.port", "VPOP"), ("host0.port", "VPUSH")]
+        self._weights = [WEIGHTS.get(op, 2) for _, op in self._roots]
+        self._images()
+
+    def _images(self) -> None:
+        rng, config = self._rng, self._config
+        self._images_of: dict[str, bytes] = {}
+        self._constants: dict[str, list[list[int]]] = {}
+        for name in self._mems:
+            layers = Layers.of(config, name)
+            words = [
+                [rng.randint(0, 7) | rng.choice([0, rng.getrandbits(16)]) << 16 for _ in range(config.lanes)]
+                for _ in range(layers.constants)
+            ]
+            self._constants[name] = list(words)
+            words += [values.vector(rng, config) for _ in range(min(layers.depth, IMAGE_WORDS) - len(words))]
+            self._images_of[name] = b"".join(values.pack(w) for w in words)
+        for name in config.slice_names:
+            if config.spec(name).kind is SliceKind.MXM:
+                n = min(config.contexts, IMAGE_CONTEXTS) * config.lanes**2
+                self._images_of[name] = bytes(values.int8(rng) & 0xFF for _ in range(n))
+        full = (1 << config.lanes) - 1
+        masks = [full] + [
+            rng.choice([0, full, rng.getrandbits(config.lanes)])
+            for _ in range(rng.randint(0, config.masks - 1))
+        ]
+        self._images_of["masks"] = b"".join(m.to_bytes((config.lanes + 7) // 8, "little") for m in masks)
+        self._tokens = [
+            rng.choice([0, 1, 2, 3, 5, 7, rng.getrandbits(16)])
+            for _ in range(rng.randint(0, config.token_fifo))
+        ]
+        self._vectors = [values.vector(rng, config) for _ in range(rng.randint(0, config.vector_fifo))]
+        self._registers = Registers({}, dict(enumerate(masks)))
+        limits = {
+            "POP": len(self._tokens),
+            "PUSH": config.token_fifo,
+            "VPOP": len(self._vectors),
+            "VPUSH": config.vector_fifo,
+        }
+        self._board = Board(config, self._registers, limits)
+
+    def make(self, seed: int) -> Program:
+        rng = self._rng
+        self._horizon = int(rng.choice([60, 150, 250, 350]) * min(1.0, self._scale + 0.3))
+        HostLine(self._picker, self._board, self._tracks, self._flow, self._tokens).write(
+            self._horizon, self._scale
+        )
+        self._synchronise()
+        for _ in range(rng.randint(0, 3)):
+            self._dead_loop()
+        self._prepare()
+        for _ in range(int(rng.choice([6, 14, 24]) * self._scale)):
+            if rng.random() < 0.3:
+                self._loop_block()
+            else:
+                for _ in range(3):
+                    self._try(self._shape(), rng.randint(0, self._horizon))
+        Spill(self._picker, self._board, self._tracks, self._flow).write()
+        return self._assemble(seed)
+
+    # Pieces --------------------------------------------------------------------------------------
+
+    def _flow(self, shape: Shape | None = None) -> Flow:
+        return Flow(self._picker, self._board, self._tracks, shape or Shape([((), 0)]), self._constants)
+
+    def _shape(self, block: Block | None = None, level: int = 0) -> Shape:
+        rng = self._rng
+        count = rng.choices([1, 2, 3, 4, rng.randint(5, 16)], [10, 3, 2, 2, 2])[0]
+        interval = rng.choice([1, 1, 2, 2, 3, 4, self._config.beats, rng.randint(1, 12)])
+        if block is None:
+            return Shape([((), 0)], count, interval)
+        count = rng.choices([1, 2, 3], [6, 1, 1])[0]
+        return Shape(block.nest.offsets(level), count, interval, block, level)
+
+    def _try(self, shape: Shape, cycle: int, root: tuple[str, str] | None = None, tries: int = 4) -> bool:
+        """One flow with its root at about ``cycle``; False if nothing was found that fits."""
+        rng = self._rng
+        for _ in range(tries):
+            queue, op = root or rng.choices(self._roots, self._weights)[0]
+            at = cycle + rng.randint(0, 12)
+            spans = self._tracks[queue].spans
+            if shape.level == 0 and spans and rng.random() < 0.5:
+                at = rng.choice(spans)[1]  # back to back
+            flow = self._flow(shape)
+            try:
+                flow.add(Step(queue, at, op, self._picker.args(queue, op)))
+                flow.commit()
+                return True
+            except Clash:
+                continue
+        return False
+
+    def _loop_block(self) -> None:
+        rng = self._rng
+        nest = random_nest(rng, self._config)
+        if not 0 < nest.total <= self._horizon:
+            return
+        block = Block(rng, self._config, nest, self._tracks, self._registers)
+        start = rng.randint(10, max(11, self._horizon - nest.total // 2))
+        for _ in range(rng.randint(1, 5)):
+            level = len(nest.levels) if nest.grow else rng.randint(1, len(nest.levels))
+            shape = self._shape(block, level)
+            if shape.offsets:
+                self._try(shape, start + nest.start(level))
+        block.finish()
+
+    def _synchronise(self) -> None:
+        """NOTIFYs at fixed times first, then SYNCs that wait for the first one at or after them."""
+        rng = self._rng
+        times = []
+        for _ in range(rng.randint(0, 4)):
+            at, queue = rng.randint(0, self._horizon), rng.choice(list(self._tracks))
+            try:
+                self._tracks[queue].add(at, at + 1, Item(at, at + 1, [Instruction("NOTIFY")]))
+                times.append(at)
+            except Clash:
+                continue
+        for _ in range(rng.randint(0, 6) if times else 0):
+            notify = rng.choice(times)
+            at, queue = (
+                max(0, notify - rng.choice([0, 0, 1, 2, rng.randint(0, 25)])),
+                rng.choice(list(self._tracks)),
+            )
+            end = min(u for u in times if u >= at) + timing.SYNC_CYCLES
+            try:
+                self._tracks[queue].add(at, end, Item(at, end, [Instruction("SYNC")], closed=True))
+            except Clash:
+                continue
+
+    def _junk(self, queue: str) -> Instruction:
+        """A word that is never dispatched."""
+        rng = self._rng
+        op = rng.choice(unit_of(self._config, queue).ops).name
+        try:
+            args = self._picker.args(queue, op)
+        except Clash:
+            return Instruction("NOP")
+        return Instruction(op, args, rng.randint(1, 9), rng.randint(1, 9), rng.randint(0, 9))
+
+    def _dead_loop(self) -> None:
+        """A loop that runs no time."""
+        rng = self._rng
+        queue, at = rng.choice(list(self._tracks)), rng.randint(0, self._horizon)
+        body = [self._junk(queue) for _ in range(rng.randint(1, 3))]
+        if rng.random() < 0.3:
+            body[:0] = [
+                Instruction("LOOP", {"count": 3, "index": 0, "length": 1, "step": 1}),
+                self._junk(queue),
+            ]
+        zero = [x for x in range(1, self._config.index_registers) if self._registers.at("x", x, at) == 0]
+        args = {"count": 0, "index": rng.choice([0, *zero]), "length": len(body), "step": rng.randint(-5, 5)}
+        try:
+            end = at + timing.LOOP_CYCLES
+            self._tracks[queue].add(at, end, Item(at, end, [Instruction("LOOP", args), *body], closed=True))
+        except Clash:
+            return
+
+    def _prepare(self) -> None:
+        """Early flows that fill buffers, so that later ones work on something."""
+        rng = self._rng
+        for queue in self._tracks:
+            for op in ("LA", "LDMAP", "TLOAD", "LWR", "LWC"):
+                if op in layout(self._config, queue).ops and rng.random() < 0.8:
+                    self._try(Shape([((), 0)], rng.choice([2, 4, 8]), rng.choice([1, 2])), 6, (queue, op))
+            if queue.endswith("chain"):
+                for _ in range(rng.randint(0, 4)):
+                    self._try(Shape([((), 0)]), 6, (queue, "CHAIN"))
+
+    def _assemble(self, seed: int) -> Program:
+        """Queue words from the items of every track."""
+        rng, config = self._rng, self._config
+        queues, last = {}, 0
+        entry = rng.choice([0, 0, 0, 1, rng.randint(0, 9)])
+        for queue, track in self._tracks.items():
+            words: list[Instruction] = []
+            cursor, closed = 0, False
+            for start, end, item in track.spans:
+                fill(rng, words, start - cursor, closed)
+                words += item.words
+                cursor, closed = end, item.closed
+            if words or rng.random() < 0.5:
+                delay = rng.choice([0, 0, 1, rng.randint(0, 20)])
+                fill(rng, words, delay, closed)
+                last = max(last, cursor + delay)
+                words.append(Instruction("HALT"))
+                words += [self._junk(queue) for _ in range(rng.choice([0, 0, 2]))]
+            if words:
+                words[:0] = [self._junk(queue) for _ in range(entry)]
+            if len(words) > config.queue_depth:
+                raise TooLong
+            queues[queue] = words
+        program = Program(
+            config,
+            queues,
+            self._images_of,
+            {"main": entry},
+            {"seed": seed, "tokens": self._tokens, "vectors": self._vectors},
+            {"main": last},
+        )
+        program.check()
+        return program
