@@ -270,6 +270,11 @@ class Flow:
                 step.index[f.name] = select
             for resolved, n in zip(step.resolved, found, strict=True):
                 resolved[f.name] = n
+        if step.op == "REDUCE":
+            kinds = {self._p.reductions[resolved["acc"]] for resolved in step.resolved}
+            if len(kinds) > 1:
+                raise Clash
+            step.args["how"] = kinds.pop()
 
     def _form(self, slot: int, attempt: int) -> tuple[int, int]:
         """(stride, index select)."""

@@ -12,6 +12,7 @@ from lpu.isa import (
     Destination,
     Operand,
     Quantise,
+    Reduction,
     Source,
     Special,
     chain_result_is_byte,
@@ -66,6 +67,7 @@ class Picker:
     Members
     -------
     position : slice name -> place in the row. queues : all queue names.
+    reductions : the kind of every running accumulator.
     """
 
     def __init__(self, rng: random.Random, config: TileConfig):
@@ -74,6 +76,10 @@ class Picker:
         self.position = {n: config.position(n) for n in config.slice_names}
         self._inject = {n: set(config.reachable(n, "inject")) for n in config.slice_names}
         self._tap = {n: config.reachable(n, "tap") for n in config.slice_names}
+        # A run of REDUCE is of one kind: what mixing them gives is nobody's business. So an accumulator has one.
+        kinds = [int(kind) for kind in rng.sample(list(Reduction), rng.choice([1, 2, 3]))]
+        size = config.reduce_accumulators
+        self.reductions = [kinds[n * len(kinds) // size] for n in range(size)]
         self._sources: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
 
     def sources(self, position: int, code: int, width: int) -> list[tuple[str, str]]:

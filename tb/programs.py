@@ -8,22 +8,29 @@ and ``vectors`` to push first.
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
+
+from golden.tile import Tile, Trace
 from lpu import timing
 from lpu.arch import SliceKind, TileConfig
 from lpu.isa import Instruction, layout, queue_names, unit_of
 from lpu.program import Program
+from lpu.runtime.machine import Machine, MachineError, Result, Violation, ViolationKind
 from tb import values
 from tb.blocks import Block, Item, fill, random_nest
 from tb.flows import Flow, Shape, Step
 from tb.hostline import HostLine
-from tb.mutate import illegal
+from tb.mutate import Saboteur, blind
 from tb.picker import Layers, Picker
 from tb.reserve import Board, Clash, Registers, Track
 from tb.spill import Spill
 
-__all__ = ["illegal", "legal"]
+__all__ = ["feed", "golden_outcome", "illegal", "legal"]
 
 #: How often an instruction is the root of a flow (what feeds it comes along); 2 where nothing is said.
 WEIGHTS = {
@@ -39,6 +46,8 @@ WEIGHTS = {
     "LWC": 3,
 }
 IMAGE_WORDS, IMAGE_CONTEXTS = 96, 8
+#: No program of this module runs longer.
+MAX_CYCLES = 20_000
 
 
 class TooLong(Exception):
@@ -53,6 +62,58 @@ def legal(config: TileConfig, seed: int) -> Program:
             return Maker(config, random.Random(f"{config.fingerprint} {seed} {scale:.3f}"), scale).make(seed)
         except TooLong:
             scale *= 0.7
+
+
+def golden_outcome(program: Program, trace: Trace | None = None) -> tuple[Tile, Result]:
+    """A fresh golden tile that ran a program with its inputs, and how it went. Raises MachineError if it
+    hangs."""
+    tile = Tile(program.config, trace)
+    feed(tile, program)
+    return tile, tile.run(max_cycles=MAX_CYCLES)
+
+
+def feed(machine: Machine, program: Program) -> None:
+    """Load a program of this module into a cleared machine, inputs included."""
+    machine.load(program)
+    machine.push_tokens(program.symbols["tokens"])
+    vectors = np.array(program.symbols["vectors"], np.uint32)
+    machine.push_vectors(vectors.reshape(-1, program.config.lanes))
+
+
+def illegal(config: TileConfig, seed: int) -> tuple[Program, str]:
+    """A random program with a violation, and what was done to a legal one. The golden model throws out what
+    is still legal, and what never ends."""
+    rng = random.Random(f"{config.fingerprint} illegal {seed}")
+    wanted = list(ViolationKind)[seed % len(ViolationKind)]
+    for attempt in itertools.count():
+        maker = Maker(config, rng, 0.7**attempt if attempt < 4 else 0.3)
+        try:
+            if rng.random() < 0.7:
+                done: list[str] = []
+                program = maker.make(seed, lambda saboteur, done=done: done.append(saboteur.violate(wanted)))
+                found = _violation(program)
+                if found and (found.kind is wanted or attempt > 3):
+                    return program, done[0]
+                continue
+            program = maker.make(seed)
+            for _ in range(8):
+                queues, what = dict(program.queues), []
+                for _ in range(rng.choice([1, 1, 2])):
+                    queues, one = blind(rng, config, queues)
+                    what.append(one)
+                changed = replace(program, queues=queues)
+                if _violation(changed):
+                    return changed, "; ".join(what)
+        except (Clash, TooLong):
+            continue
+    raise AssertionError("unreachable")
+
+
+def _violation(program: Program) -> Violation | None:
+    try:
+        return golden_outcome(program)[1].violation
+    except MachineError:
+        return None
 
 
 class Maker:
@@ -109,7 +170,8 @@ class Maker:
         }
         self._board = Board(config, self._registers, limits)
 
-    def make(self, seed: int) -> Program:
+    def make(self, seed: int, sabotage: Callable[[Saboteur], None] | None = None) -> Program:
+        """The program; ``sabotage`` may add to it before it is put together."""
         rng = self._rng
         self._horizon = int(rng.choice([60, 150, 250, 350]) * min(1.0, self._scale + 0.3))
         HostLine(self._picker, self._board, self._tracks, self._flow, self._tokens).write(
@@ -126,6 +188,8 @@ class Maker:
                 for _ in range(3):
                     self._try(self._shape(), rng.randint(0, self._horizon))
         Spill(self._picker, self._board, self._tracks, self._flow).write()
+        if sabotage is not None:
+            sabotage(Saboteur(self._picker, self._board, self._tracks))
         return self._assemble(seed)
 
     # Pieces --------------------------------------------------------------------------------------

@@ -116,11 +116,11 @@ class Board:
     Members
     -------
     claims : what is taken. words : word results so far, as (code, position, cycle at the slice output).
-    last : the last cycle in which anything placed still changes state.
-    """
+    limits : FIFO operations that there may be of a kind. last : the last cycle in which anything placed
+    still changes state."""
 
     def __init__(self, config: TileConfig, registers: Registers, limits: dict[str, int]):
-        self.config, self.registers, self._limits = config, registers, limits
+        self.config, self.registers, self.limits = config, registers, limits
         self.position = {n: config.position(n) for n in config.slice_names}
         self.claims = Claims()
         self.words: list[tuple[int, int, int]] = []
@@ -140,7 +140,7 @@ class Board:
                 raise Clash
         self._collisions(new)
         for name, used in new.fifo.items():
-            if self.claims.fifo[name] + used > self._limits[name]:
+            if self.claims.fifo[name] + used > self.limits[name]:
                 raise Clash
         for name in ("results", "reads", "writes", "passes", "weights", "stages", "fifo"):
             getattr(self.claims, name).update(getattr(new, name))

@@ -36,10 +36,11 @@ class Spill:
                     for n in range(config.vxm_accumulators):
                         self._chain(name, {"a": int(Source.ACC), "a_at": n, "q": int(Quantise.INT32)})
                 case SliceKind.SXM:
-                    args = {"how": self._rng.randrange(6), "clear": 0, "emit": 1, "mask": 0, "src": -1}
-                    self._send(
-                        f"{name}.reduce", "REDUCE", args, {"acc": (0, 1)}, config.reduce_accumulators, 4
-                    )
+                    args = {"how": 0, "clear": 0, "emit": 1, "mask": 0, "src": -1}
+                    kinds = self._picker.reductions
+                    for kind in sorted(set(kinds)):
+                        slots, n = {"acc": (kinds.index(kind), 1)}, kinds.count(kind)
+                        self._send(f"{name}.reduce", "REDUCE", args, slots, n, 4)
                     self._send(f"{name}.move", "TREAD", {}, {"n": (0, 1)}, config.lanes, 1)
                     self._send(
                         f"{name}.move", "PERMUTE", {"src": -1}, {"map": (0, 1)}, config.permute_maps, 1
