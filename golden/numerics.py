@@ -91,8 +91,8 @@ def add(fmt: FloatFormat, a: ArrayLike, b: ArrayLike, mode: AddMode | int = AddM
 def quantise(fmt: FloatFormat, a: ArrayLike, shift: int, kind: Quantise | int) -> Ints:
     """round(a x 2**shift), ties to even, saturated to +-127 (INT8) or +-(2**31-1) (INT32); NaN gives 0."""
     limit = 127 if kind == Quantise.INT8 else (1 << 31) - 1
-    values = to_float64(fmt, a) * 2.0**shift
-    values = np.where(np.isnan(values), 0.0, values)
+    values = to_float64(fmt, a)
+    values = np.where(np.isnan(values), 0.0, values) * 2.0**shift
     return np.clip(np.rint(values), -limit, limit).astype(np.int32)
 
 
