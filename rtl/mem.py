@@ -89,9 +89,8 @@ class Mem(wiring.Component):
         reading, read_missing, port = self._reads(m, bank, hop.inject0, load_read, load_address, load_lane)
         writing, write_missing = self._writes(m, bank, load_write, load_address, load_lane, load_data)
 
-        conflict, collision = Signal(), Signal()
+        collision = Signal()
         m.d.sync += [
-            conflict.eq(hop.conflict),
             collision.eq(
                 reading
                 & Cat(
@@ -103,7 +102,7 @@ class Mem(wiring.Component):
             m,
             self.violation,
             {
-                ViolationKind.CONFLICT: conflict,
+                ViolationKind.CONFLICT: hop.conflict,
                 ViolationKind.NO_OPERAND: read_missing | write_missing,
                 ViolationKind.PORT: port,
                 ViolationKind.COLLISION: collision,
@@ -159,12 +158,14 @@ class Mem(wiring.Component):
         ]
 
         # Cycle 1: the word, or one byte of it in every place.
-        m.d.comb += inject.enable.eq(enable)
+        result = Signal.like(inject.data, reset_less=True)
         for lane, sram in enumerate(bank):
             for b in range(4):
                 own = sram.read_data.word_select(b, 8)
                 chosen = Mux(narrow1, sram.read_data.word_select(byte, 8), own)
-                m.d.comb += inject.data.word_select(4 * lane + b, 8).eq(chosen)
+                m.d.sync += result.word_select(4 * lane + b, 8).eq(chosen)
+        # Cycle 2: at the output.
+        m.d.comb += [inject.data.eq(result), inject.enable.eq(delayed(m, enable, 1, reset_less=False))]
         m.d.sync += self.read_data.eq(one_of(lane1, [sram.read_data for sram in bank]))
         return reading, addresses.missing, port
 

@@ -74,16 +74,13 @@ class Mxm(wiring.Component):
         writing, weight_missing = self._weights(m, array)
         self._passes(m, passing, array, activations, hop.inject0)
 
-        conflict, collision = Signal(), Signal()
-        m.d.sync += [
-            conflict.eq(hop.conflict),
-            collision.eq(passing & writing & (array.context == array.write.context)),
-        ]
+        collision = Signal()
+        m.d.sync += collision.eq(passing & writing & (array.context == array.write.context))
         report(
             m,
             self.violation,
             {
-                ViolationKind.CONFLICT: conflict,
+                ViolationKind.CONFLICT: hop.conflict,
                 ViolationKind.NO_OPERAND: activation_missing | weight_missing,
                 ViolationKind.COLLISION: collision,
             },
@@ -199,13 +196,12 @@ class Mxm(wiring.Component):
                 accumulators.write_data.word_select(lane, 32).eq(total),
             ]
 
-        # Cycle 0 of a DRAIN: the hop's register is the only one on the way.
+        # Cycles 0 and 1 of a DRAIN.
+        enable = Mux(self._is("drain", "DRAIN"), destinations(config, drain["dst"], narrow=0), 0)
         m.d.comb += [
             accumulators.read_address1.eq(drain["acc"]),
-            inject.data.eq(accumulators.read_data1),
-            inject.enable.eq(
-                Mux(self._is("drain", "DRAIN"), destinations(config, drain["dst"], narrow=0), 0)
-            ),
+            inject.data.eq(delayed(m, accumulators.read_data1, 1)),
+            inject.enable.eq(delayed(m, enable, 1, reset_less=False)),
         ]
 
 

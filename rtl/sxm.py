@@ -65,9 +65,7 @@ class Sxm(wiring.Component):
         m.submodules.hop = hop = Hop(self._config, self._name, injections=2)
         through(m, self._config, self, hop)
         missing = self._moves(m, hop.inject0) | self._reductions(m, hop.inject1)
-        conflict = Signal()
-        m.d.sync += conflict.eq(hop.conflict)
-        report(m, self.violation, {ViolationKind.CONFLICT: conflict, ViolationKind.NO_OPERAND: missing})
+        report(m, self.violation, {ViolationKind.CONFLICT: hop.conflict, ViolationKind.NO_OPERAND: missing})
         return m
 
     def _is(self, unit: str, op: str) -> Value:
@@ -130,6 +128,7 @@ class Sxm(wiring.Component):
                 crossbar.enable[lane].eq(Mux(permute1, ~entry[-1], read1 | load_row1)),
             ]
 
+        result = Signal.like(inject.data, reset_less=True)
         # Cycle 2: move. Of rotator and crossbar, the one that has nothing to do gives zero.
         m.d.comb += [
             rotator.value.eq(word.data),
@@ -139,14 +138,17 @@ class Sxm(wiring.Component):
             transposer.written.eq(crossbar.result),
             maps.write_address.eq(delayed(m, lane_map, 2)),
             maps.write_enable.eq(delayed(m, load_map, 2, reset_less=False)),
-            inject.enable.eq(delayed(m, enable, 2, reset_less=False)),
+            inject.enable.eq(delayed(m, enable, 3, reset_less=False)),
+            inject.data.eq(result),
         ]
         for lane in range(lanes):
             mapped = byte.data.word_select(lane, 8)
             m.d.comb += [
                 maps.write_data.word_select(lane, len(n) + 1).eq(Cat(mapped[: len(n)], mapped[MAP_ZERO])),
-                inject.data.word_select(lane, 32).eq(rotator.result[lane] | crossbar.result[lane].replicate(4)),
             ]
+            m.d.sync += result.word_select(lane, 32).eq(
+                rotator.result[lane] | crossbar.result[lane].replicate(4)
+            )
         return word.missing | byte.missing
 
     def _reductions(self, m: Module, inject) -> Value:
@@ -167,7 +169,7 @@ class Sxm(wiring.Component):
             reducer.clear.eq(args["clear"]),
             reducer.mask.eq(self.masks[args["mask"]]),
             reducer.value.eq(operand.data),
-            inject.data.eq(reducer.result.replicate(config.lanes)),
-            inject.enable.eq(delayed(m, enable, reduce_result(config) - 1, reset_less=False)),
+            inject.data.eq(delayed(m, reducer.result, 1).replicate(config.lanes)),
+            inject.enable.eq(delayed(m, enable, reduce_result(config), reset_less=False)),
         ]
         return operand.missing
