@@ -125,7 +125,7 @@ def test_quantise_by_hand(a, shift, kind, result):
 
 
 def test_add_rounds_once():
-    """Exponents further apart than float64 holds: half an ulp and a trace rounds up, less a trace down."""
+    """Ties and what is next to them, and exponents further apart than float64 holds."""
     one, half, trace = 0x3F800000, 0x33800000, 0x0D800000  # 1, 2^-24, 2^-100
     assert int(n.add(F32, np.uint32(one | 1), np.uint32(half), AddMode.SUB)) == one  # tie: 1 + 2^-23 - 2^-24
     base = np.uint32(0x4B800000)  # 2^24, whose ulp is 2: adding one is a tie
