@@ -1,0 +1,237 @@
+"""The ECP5 platform: which primitives the tile's multipliers become, and how many of each a device has.
+
+Pass an :class:`Ecp5` as ``platform`` to ``elaborate``. A multiplier component asks for its method by name and
+builds the generic RTL where there is none, so simulation never sees a primitive:
+
+    if hasattr(platform, "get_multiply8"):
+        return platform.get_multiply8(self)
+
+The models that simulate the primitives are in ``fpga/cells_sim.v``; tests/test_fpga_ecp5.py compares each
+with its generic twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, ClockSignal, Const, Elaboratable, Instance, Module, Signal, Value
+
+from lpu.arch import SliceKind, TileConfig
+
+ZERO, ONE = Const(0, 1), Const(1, 1)
+
+
+@dataclass(frozen=True)
+class Device:
+    """What an ECP5 holds: LUT4s (as many flip-flops), MULT18X18D, DP16KD."""
+
+    name: str
+    lut: int
+    dsp: int
+    bram: int
+
+
+DEVICES = {d.name: d for d in (Device("25f", 24288, 28, 56), Device("85f", 83640, 156, 208))}
+
+
+class Ecp5:
+    """Platform object for one elaboration of one design (it counts the multipliers it has given away).
+
+    Parameters
+    ----------
+    device : :data:`DEVICES` entry or its name.
+    array_dsps : MULT18X18D that :meth:`get_multiply8` may use; after that it builds of carry cells.
+    """
+
+    def __init__(self, device: Device | str = "85f", *, array_dsps: int = 0):
+        self.device = DEVICES[device] if isinstance(device, str) else device
+        self._left = array_dsps
+
+    @classmethod
+    def for_config(cls, config: TileConfig, device: Device | str) -> Ecp5:
+        """Gives the arrays what the vector lanes leave, which take two significands and a special function
+        each.
+        """
+        device = DEVICES[device] if isinstance(device, str) else device
+        significand = ((config.float_format.mantissa + 18) // 18) ** 2
+        vxms = sum(spec.kind is SliceKind.VXM for spec in config.floorplan)
+        vector = vxms * config.vxm_lanes * (2 * significand + 1)
+        return cls(device, array_dsps=max(0, device.dsp - vector))
+
+    def get_multiply8(self, component) -> Elaboratable:
+        """For :class:`rtl.multiply.Multiply8`: a DSP while there are some left."""
+        if self._left:
+            self._left -= 1
+            return dsp_multiply(component.a, component.b, component.product)
+        return lut_multiply8(component.a, component.b, component.product)
+
+    def multiply_unsigned(self, component) -> Elaboratable:
+        """For :class:`rtl.floating_parts.Product`, which asks for up to 18 x 18 bits: one DSP."""
+        return dsp_multiply(component.a, component.b, component.product)
+
+    multiply_signed = multiply_unsigned
+
+
+def dsp_multiply(a: Value, b: Value, product: Signal, *, latency: int = 2) -> Module:
+    """One MULT18X18D with its own registers: input, output, and for a latency of 3 the pipeline register
+    between.
+
+    Either operand may be signed. They sit at the top of their 18 bits, so that a narrow one is routed by as
+    many wires as it has bits and the rest is constant. SRIA and SRIB stay open: nextpnr cannot route them
+    when tied.
+    """
+    if latency not in (2, 3):
+        raise ValueError(f"a MULT18X18D takes 2 or 3 cycles here, not {latency}")
+    if max(len(a), len(b)) > 18:
+        raise ValueError(f"MULT18X18D multiplies 18 by 18 bits, not {len(a)} by {len(b)}")
+    m = Module()
+    wide = Signal(36)
+    clock = {"CLK": "CLK0", "CE": "CE0", "RST": "RST0"}
+    registers = {"INPUTA": True, "INPUTB": True, "INPUTC": False, "PIPELINE": latency == 3, "OUTPUT": True}
+    parameters = {
+        f"p_REG_{register}_{pin}": net if used or pin != "CLK" else "NONE"
+        for register, used in registers.items()
+        for pin, net in clock.items()
+    }
+    left_a = Cat(Const(0, 18 - len(a)), a)
+    left_b = Cat(Const(0, 18 - len(b)), b)
+    m.submodules.dsp = Instance(
+        "MULT18X18D",
+        **parameters,
+        p_SOURCEB_MODE="B_SHIFT",
+        p_GSR="DISABLED",
+        p_RESETMODE="SYNC",
+        **{f"i_A{i}": left_a[i] for i in range(18)},
+        **{f"i_B{i}": left_b[i] for i in range(18)},
+        **{f"i_C{i}": ZERO for i in range(18)},
+        i_SIGNEDA=Const(int(a.shape().signed), 1),
+        i_SIGNEDB=Const(int(b.shape().signed), 1),
+        i_SOURCEA=ZERO,
+        i_SOURCEB=ZERO,
+        i_CLK0=ClockSignal("sync"),
+        i_CE0=ONE,
+        i_RST0=ZERO,
+        **{f"o_P{i}": wide[i] for i in range(36)},
+    )
+    m.d.comb += product.eq(wide[36 - len(a) - len(b) :])
+    return m
+
+
+# Multiplication in carry chains ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Half:
+    """Half a CCU2C: one bit of an addition, and the function of its LUT.
+
+    ``function`` is the bit's sum without carry, x ^ y. Where it is 0 the carry out is ``function(a, b, 0,
+    0)``, which must then be x: so x is made of a and b alone and y must be 0 for c = d = 0.
+    """
+
+    a: Value
+    b: Value
+    c: Value
+    d: Value
+    function: Callable[[int, int, int, int], int]
+
+    @property
+    def init(self) -> int:
+        """Truth table, a the lowest address bit."""
+        return sum(self.function(n & 1, n >> 1 & 1, n >> 2 & 1, n >> 3) << n for n in range(16))
+
+
+#: Starts a chain with a carry of one: its LUT gives 0 for c = 1, so the carry is the table's value for c = 0.
+CARRY = Half(ZERO, ZERO, ONE, ZERO, lambda a, b, c, d: 1 - c)
+
+
+def add_bits(x: Value, y: Value) -> Half:
+    """x + y."""
+    return Half(x, ZERO, y, ZERO, lambda a, b, c, d: a ^ c)
+
+
+def add_products(a: Value, b: Value, c: Value, d: Value) -> Half:
+    """(a & b) + (c & d): the AND gates of two rows of partial products cost nothing."""
+    return Half(a, b, c, d, lambda a, b, c, d: (a & b) ^ (c & d))
+
+
+def subtract_products(a: Value, b: Value, c: Value, d: Value) -> Half:
+    """~(a & b) + (c & d): a bit of (c & d) - (a & b)."""
+    return Half(a, b, c, d, lambda a, b, c, d: (1 - (a & b)) ^ (c & d))
+
+
+def carry_chain(m: Module, halves: list[Half]) -> Value:
+    """Sum bits of a row of halves, lowest first; the carry out of the last is dropped."""
+    total = Signal(len(halves))
+    carry: Value = ZERO
+    for n in range(0, len(halves), 2):
+        low = halves[n]
+        high = halves[n + 1] if n + 1 < len(halves) else Half(ZERO, ZERO, ZERO, ZERO, lambda a, b, c, d: 0)
+        next_carry, unused = Signal(), Signal()
+        m.submodules += Instance(
+            "CCU2C",
+            p_INIT0=Const(low.init, 16),
+            p_INIT1=Const(high.init, 16),
+            p_INJECT1_0="NO",
+            p_INJECT1_1="NO",
+            i_CIN=carry,
+            i_A0=low.a,
+            i_B0=low.b,
+            i_C0=low.c,
+            i_D0=low.d,
+            i_A1=high.a,
+            i_B1=high.b,
+            i_C1=high.c,
+            i_D1=high.d,
+            o_S0=total[n],
+            o_S1=total[n + 1] if n + 1 < len(halves) else unused,
+            o_COUT=next_carry,
+        )
+        carry = next_carry
+    return total
+
+
+def lut_multiply8(a: Value, b: Value, product: Signal, *, latency: int = 2) -> Module:
+    """Signed 8 x 8 bits in 36 CCU2C and one LUT.
+
+    Cycle 0: operands are registered. Cycle 1: four sums of two rows of partial products, sums of those, the
+    product; a latency of 3 registers the four sums.
+    """
+    if latency not in (2, 3):
+        raise ValueError(f"a multiplier of carry chains takes 2 or 3 cycles here, not {latency}")
+    m = Module()
+    # Cycle 0: operands.
+    a_reg = Signal(8, reset_less=True)
+    b_reg = Signal(8, reset_less=True)
+    m.d.sync += [a_reg.eq(a), b_reg.eq(b)]
+
+    # Rows 2k and 2k+1: a x b[2k+1:2k], ten bits, two's complement; the last row counts negative.
+    pairs = []
+    for k in range(4):
+        even, odd = b_reg[2 * k], b_reg[2 * k + 1]
+        bit = [a_reg[min(n, 7)] for n in range(10)]
+        if k < 3:
+            first = add_products(bit[0], even, ZERO, ZERO)
+            pairs.append(
+                carry_chain(m, [first, *(add_products(bit[n], even, bit[n - 1], odd) for n in range(1, 10))])
+            )
+        else:
+            upper = [subtract_products(bit[n - 1], odd, bit[n], even) for n in range(1, 10)]
+            pairs.append(Cat(bit[0] & even, carry_chain(m, [CARRY, *upper])[1:]))
+    if latency == 3:
+        # Cycle 1: sums of two rows.
+        held = [Signal(10, name=f"pair{k}", reset_less=True) for k in range(4)]
+        m.d.sync += [register.eq(pair) for register, pair in zip(held, pairs, strict=True)]
+        pairs = held
+
+    quads = [_add_shifted(m, pairs[0], pairs[1], 2), _add_shifted(m, pairs[2], pairs[3], 2)]
+    result = Signal(16, reset_less=True)
+    m.d.sync += result.eq(_add_shifted(m, quads[0], quads[1], 4))
+    m.d.comb += product.eq(result)
+    return m
+
+
+def _add_shifted(m: Module, low: Value, high: Value, shift: int) -> Value:
+    """low + (high << shift), both two's complement of one width; as wide as high << shift."""
+    top = [add_bits(low[min(shift + n, len(low) - 1)], high[n]) for n in range(len(high))]
+    return Cat(low[:shift], carry_chain(m, top))
