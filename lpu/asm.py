@@ -164,7 +164,8 @@ def parse(text: str) -> Program:
     parser = _Parser()
     number = 0
     try:
-        for number, raw in enumerate(text.splitlines(), 1):
+        for raw in text.splitlines():
+            number += 1
             if line := raw.partition("#")[0].strip() if '"' not in raw else raw.strip():
                 parser.line(line)
         number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -106,7 +107,7 @@ class Schedule:
     def _queue(self, queue: str, *, hold: bool) -> list[Instruction]:
         """Words of one queue; ``hold``: its HALT waits for the end of the run."""
         placed = sorted(self._placed[queue], key=lambda p: p.cycle)
-        for a, b in zip(placed, placed[1:], strict=False):
+        for a, b in itertools.pairwise(placed):
             if b.cycle <= a.last:
                 raise ScheduleError(
                     f"{queue} cycle {b.cycle}: {b.instruction.op} meets {a.instruction.op}, dispatched until {a.last}"

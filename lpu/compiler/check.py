@@ -7,6 +7,7 @@ as if every lane were in them; so no program passes that could fail, but a few t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -239,7 +240,7 @@ class _Checker:
                         stages.setdefault(stage, []).extend((int(c) + offset, number) for c in d.times)
             for stage, events in stages.items():
                 events.sort()
-                for (a, x), (b, y) in zip(events, events[1:], strict=False):
+                for (a, x), (b, y) in itertools.pairwise(events):
                     if b - a < beats:
                         self.fault(
                             b, f"PORT at {name}: {self.text(y)} meets {self.text(x)} in its {stage} stage"

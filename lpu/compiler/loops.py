@@ -6,6 +6,7 @@ schedule is idle that long. From iteration to iteration every address slot eithe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -135,6 +136,7 @@ class Folder:
 
     def __init__(self, slots: SlotMap, *, end: int, levels: int, longest: int):
         self._slots, self._end, self._levels, self._longest = slots, end, levels, longest
+        self._cached: tuple[Sequence[Node], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
 
     def best_first(self, nodes: list[Node], fits: Callable[[list[Node]], bool]) -> list[Node]:
         """Make the loop that saves most, again and again, until ``fits(nodes)`` or nothing saves any more."""
@@ -176,42 +178,37 @@ class Folder:
         """Every maximal repetition with a body of ``length`` nodes that can be a loop, in order."""
         if len(nodes) < 2 * length:
             return []
-        numbers: dict[tuple, int] = {}
-        keys = np.array([numbers.setdefault(n.key, len(numbers)) for n in nodes])
-        starts = np.array([n.start for n in nodes])
-        same = keys[length:] == keys[:-length]
-        period = np.where(same, starts[length:] - starts[:-length], -1)
+        keys, starts, values = self._columns(nodes)
+        difference = values[length:] - values[:-length]
+        steps = difference.max(axis=1, initial=0)
+        even = ((difference == 0) | (difference == steps[:, None])).all(axis=1) & (steps <= _MAX_STEP)
+        even &= keys[length:] == keys[:-length]
+        period = np.where(even, starts[length:] - starts[:-length], -1)
         edges = [0, *(np.flatnonzero(np.diff(period)) + 1).tolist(), len(period)]
         found = []
-        for a, b in zip(edges, edges[1:], strict=False):
-            while period[a] >= 0 and b - a >= length:
-                n, step, moves = self._steady(nodes, a, b, length)
-                if n >= length and (repeat := self._loop(nodes, a, n, length, int(period[a]), step, moves)):
-                    found.append(repeat)
+        for begin, end in itertools.pairwise(edges):
+            a = begin
+            while period[a] >= 0 and end - a >= length:
+                n, step = _steady(difference[a:end] != 0, steps[a:end], length)
+                if n >= length:
+                    moves = [tuple((difference[a + j] != 0).tolist()) for j in range(length)]
+                    if repeat := self._loop(nodes, a, n, length, int(period[a]), step, moves):
+                        found.append(repeat)
                 a += max(1, n)
-                if a >= b:
+                if a >= end:
                     break
         return found
 
-    def _steady(
-        self, nodes: Sequence[Node], a: int, b: int, length: int
-    ) -> tuple[int, int, list[tuple[bool, ...]]]:
-        """How many nodes from ``a`` on step evenly over ``length`` nodes; the step; which slots move."""
-        step = 0
-        moves: list[tuple[bool, ...]] = []
-        for j in range(a, b):
-            differences = [y - x for x, y in zip(nodes[j].values, nodes[j + length].values, strict=True)]
-            moving = tuple(d != 0 for d in differences)
-            steps = {d for d in differences if d}
-            if len(steps) > 1 or (steps and (min(steps) < 0 or (step and step not in steps))):
-                break
-            if j - a >= length and moving != moves[j - a - length]:
-                break
-            if steps and max(steps) > _MAX_STEP:
-                break
-            step = step or next(iter(steps), 0)
-            moves.append(moving)
-        return len(moves), step, moves
+    def _columns(self, nodes: Sequence[Node]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Number of the key, start, and slot values (padded with zeros) of every node."""
+        if self._cached is None or self._cached[0] is not nodes:
+            numbers: dict[tuple, int] = {}
+            keys = np.array([numbers.setdefault(n.key, len(numbers)) for n in nodes])
+            values = np.zeros((len(nodes), max(len(n.values) for n in nodes)), dtype=np.int64)
+            for row, node in zip(values, nodes, strict=True):
+                row[: len(node.values)] = node.values
+            self._cached = nodes, (keys, np.array([n.start for n in nodes]), values)
+        return self._cached[1]
 
     def _loop(
         self,
@@ -238,7 +235,9 @@ class Folder:
                 count -= 1
             if isinstance(body[-1], Loop) and body[0].start + period <= body[-1].end:
                 continue
-            moving = tuple(m for j in range(length) for m in moves[(at - a + j) % length])
+            moving = tuple(
+                m for j in range(length) for m in moves[(at - a + j) % length][: len(nodes[at + j].values)]
+            )
             if count < 2 or not self._in_range(body, moving, step * (count - 1)):
                 continue
             if _words(body) > self._longest:
@@ -277,3 +276,12 @@ def _disjoint(repeats: list[Repeat]) -> list[Repeat]:
         if not chosen or r.at >= chosen[-1].at + chosen[-1].length * chosen[-1].count:
             chosen.append(r)
     return chosen
+
+
+def _steady(moving: np.ndarray, steps: np.ndarray, length: int) -> tuple[int, int]:
+    """How many nodes from the first on grow by one step in the same slots as the node ``length`` before; the step."""
+    step = int(next(iter(steps[steps > 0]), 0))
+    bad = (steps > 0) & (steps != step)
+    bad[length:] |= (moving[length:] != moving[:-length]).any(axis=1)
+    wrong = np.flatnonzero(bad)
+    return int(wrong[0]) if len(wrong) else len(steps), step

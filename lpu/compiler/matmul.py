@@ -39,8 +39,10 @@ def compile_matmul(
     Raises MatmulError if contexts, MEM or queues are too small, with how much is missing.
     """
     (m, k), (_, n) = activations.shape, weights.shape
-    if not 1 <= min(m, k, n) or k != weights.shape[0]:
-        raise MatmulError(f"cannot multiply {activations.shape} by {weights.shape}: use [m, k] and [k, n], sizes from 1 on")
+    if not min(m, k, n) >= 1 or k != weights.shape[0]:
+        raise MatmulError(
+            f"cannot multiply {activations.shape} by {weights.shape}: use [m, k] and [k, n], sizes from 1 on"
+        )
     if k > _MAX_K:
         raise MatmulError(f"k={k} could overflow int32: use {_MAX_K} or less")
     if activations.dtype != np.int8 or weights.dtype != np.int8:
@@ -62,7 +64,14 @@ def compile_matmul(
             continue
         program = link(config, {"main": built})
         _images(program, timeline, activations, weights)
-        program.symbols = {"kernel": "matmul", "m": m, "k": k, "n": n, "streamed": streamed, **layout.symbols()}
+        program.symbols = {
+            "kernel": "matmul",
+            "m": m,
+            "k": k,
+            "n": n,
+            "streamed": streamed,
+            **layout.symbols(),
+        }
         return program
     raise MatmulError(f"{m}x{k}x{n} on {config.name}: {tight}")
 

@@ -90,7 +90,9 @@ def place(config: TileConfig, shape: Shape, *, streamed: bool) -> Layout:
     arrays = [n for n, s in kinds.items() if s.kind is SliceKind.MXM]
     memories = [n for n, s in kinds.items() if s.kind is SliceKind.MEM]
     if not arrays or not memories:
-        raise MatmulError(f"{config.name} has no {'mxm' if memories else 'mem'} slice: a matrix product needs one of each")
+        raise MatmulError(
+            f"{config.name} has no {'mxm' if memories else 'mem'} slice: a matrix product needs one of each"
+        )
     array = min(arrays, key=lambda a: min(config.hops(a, m) for m in memories))
     nearest = sorted(memories, key=lambda m: config.hops(array, m))
     room = {m: kinds[m].depth for m in memories}
@@ -115,10 +117,14 @@ def place(config: TileConfig, shape: Shape, *, streamed: bool) -> Layout:
             f"{shape.m}x{shape.k}x{shape.n} needs {need} of {total} MEM words ({parts}), but whole rows of it do not fit "
             f"the {len(memories)} mem slices of {config.name}; use deeper ones"
         )
-    return Layout(array, activations, weights, results, _streams(config, array, activations, weights, results))
+    return Layout(
+        array, activations, weights, results, _streams(config, array, activations, weights, results)
+    )
 
 
-def _fill(room: dict[str, int], order: list[str], items: int, size: int, per_word: int) -> tuple[Span, ...] | None:
+def _fill(
+    room: dict[str, int], order: list[str], items: int, size: int, per_word: int
+) -> tuple[Span, ...] | None:
     """Spans of ``items`` items of ``size`` addresses (``per_word`` to a word), taking room from the top down."""
     spans, first = [], 0
     for name in order:
@@ -161,7 +167,11 @@ def _streams(
 
 
 def memory_images(
-    config: TileConfig, layout: Layout, shape: Shape, activations: np.ndarray, weight_planes: np.ndarray | None
+    config: TileConfig,
+    layout: Layout,
+    shape: Shape,
+    activations: np.ndarray,
+    weight_planes: np.ndarray | None,
 ) -> dict[str, bytes]:
     """MEM images. ``activations``: int8 [m, k]; ``weight_planes``: int8 [planes, lanes] in order of use."""
     padded = np.zeros((shape.m, shape.blocks_k * shape.lanes), np.int8)
@@ -177,7 +187,8 @@ def memory_images(
         image[span.start : span.start + len(planes)] = planes
     # A word holds its four planes byte by byte within each lane.
     return {
-        name: planes.reshape(-1, 4, shape.lanes).transpose(0, 2, 1).tobytes() for name, planes in sorted(images.items())
+        name: planes.reshape(-1, 4, shape.lanes).transpose(0, 2, 1).tobytes()
+        for name, planes in sorted(images.items())
     }
 
 

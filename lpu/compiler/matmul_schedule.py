@@ -17,6 +17,7 @@ from lpu.compiler.matmul_layout import Layout, Shape, Span, locate
 from lpu.timing import (
     ACTIVATION_VISIBLE,
     DRAIN_RESULT,
+    LOOP_CYCLES,
     READ_RESULT,
     SAMPLE,
     WEIGHTS_VISIBLE,
@@ -29,7 +30,7 @@ class Run(NamedTuple):
     """Passes at consecutive positions of a row: from block ``k`` and local column ``n`` on, stepping one of them."""
 
     at: int
-    count: int
+    length: int
     k: int
     n: int
     along_k: bool
@@ -144,11 +145,11 @@ class Timeline:
                 busy[locate(self.layout.activations, item // shape.blocks_k).slice].add(item)
         cursor, plane, start = 0, 0, max(lead, v.lead)
         for g, left in enumerate(groups):
-            row = row_order(
-                self.config, shape.blocks_k, min(v.columns, shape.blocks_n - left), inner=v.inner
-            )
+            row = row_order(self.config, shape.blocks_k, min(v.columns, shape.blocks_n - left), inner=v.inner)
             self.rows.append(row)
-            self.contexts.append((g % slots) * v.columns * shape.blocks_k if self.streamed else left * shape.blocks_k)
+            self.contexts.append(
+                (g % slots) * v.columns * shape.blocks_k if self.streamed else left * shape.blocks_k
+            )
             if self.streamed:
                 free = 0
                 if g >= slots:
@@ -232,7 +233,11 @@ class Timeline:
     def _activation(self, schedule: Schedule, span: Span, m: int, k: int, needed: int) -> None:
         stream = self.layout.streams["activations", span.slice]
         schedule.op(
-            f"{span.slice}.read", needed - self.input_lead(span), "READB", addr=span.address(m) + k, dst=stream
+            f"{span.slice}.read",
+            needed - self.input_lead(span),
+            "READB",
+            addr=span.address(m) + k,
+            dst=stream,
         )
         load = f"{self.layout.array}.load"
         schedule.op(load, needed - ACTIVATION_VISIBLE, "LA", act=self.entry(m, k), src=stream, mask=0)
@@ -244,7 +249,9 @@ class Timeline:
             schedule.op(f"{span.slice}.read", cycle, "READB", addr=span.address(plane), dst=stream)
             arrival = cycle + READ_RESULT + self.config.hops(span.slice, self.layout.array) - SAMPLE
             context = self.contexts[group] + position
-            schedule.op(f"{self.layout.array}.weights", arrival, "LWR", ctx=context, line=line, src=stream, mask=0)
+            schedule.op(
+                f"{self.layout.array}.weights", arrival, "LWR", ctx=context, line=line, src=stream, mask=0
+            )
 
     def _passes(self, schedule: Schedule, row: Row, m: int, start: int, context: int) -> None:
         for run in row.runs:
@@ -252,7 +259,7 @@ class Timeline:
                 f"{self.layout.array}.passes",
                 start + run.at,
                 "PASS",
-                count=run.count,
+                count=run.length,
                 strides={"ctx": 1, "act": 1} if run.along_k else {"ctx": 1, "acc": 1},
                 ctx=context + run.at,
                 act=self.entry(m, run.k),
@@ -267,23 +274,24 @@ class Timeline:
             drain = start + position + pass_visible(self.config)
             schedule.op(f"{self.layout.array}.drain", drain, "DRAIN", acc=row.accumulators[n], dst=stream)
             write = drain + DRAIN_RESULT + self.config.hops(span.slice, self.layout.array) - SAMPLE
-            schedule.op(f"{span.slice}.write", write, "WRITE", addr=span.address(m) + left + n, src=stream, mask=0)
+            schedule.op(
+                f"{span.slice}.write", write, "WRITE", addr=span.address(m) + left + n, src=stream, mask=0
+            )
 
 
 def variants(config: TileConfig, shape: Shape, layout: Layout, *, streamed: bool) -> Iterator[Timeline]:
-    """Timelines to try, the fastest first."""
-    lead = max(6, 0)
-    widths = [shape.blocks_n]
+    """Timelines to try, the fastest first; the slower ones leave idle cycles in which a queue can enter a loop."""
+    room = LOOP_CYCLES + 1
     if streamed:
-        widths = [c for c in (2**i for i in range(16)) if c < shape.blocks_n] + widths
-    choices = [
-        Variant(columns, inner, row_gap, group_gap, start)
-        for columns in widths
-        if columns * shape.blocks_k <= config.contexts
-        for inner in ("k", "n")
-        for row_gap in (0, 7)
-        for group_gap in ((0, 7) if streamed else (0,))
-        for start in (0, lead, 2 * lead)
-    ]
-    timelines = [Timeline(config, shape, layout, v, streamed).plan() for v in choices]
-    yield from sorted(timelines, key=lambda t: t.cycles)
+        widths = [c for c in (2**i for i in range(16)) if c < shape.blocks_n] + [shape.blocks_n]
+        choices = [Variant(w, "k", r, g, 0) for w in widths for r, g in ((0, 0), (0, room), (room, room))]
+    else:
+        choices = [
+            Variant(shape.blocks_n, inner, gap, 0, lead * LOOP_CYCLES)
+            for inner in ("k", "n")
+            for gap in (0, room)
+            for lead in range(3)
+        ]
+    fitting = [v for v in choices if v.columns * shape.blocks_k <= config.contexts]
+    timelines = [Timeline(config, shape, layout, v, streamed).plan() for v in fitting]
+    return iter(sorted(timelines, key=lambda t: t.cycles))
