@@ -122,9 +122,11 @@ class Nest:
 
 def random_nest(rng: random.Random, config: TileConfig) -> Nest:
     """A nest of one to loop_depth levels and at most a few dozen iterations."""
-    depth = rng.choices([1, 2, 3, 4], [10, 5, 2, 1])[0]
+    depth = rng.choices([1, 2, 3, 4], [8, 5, 4, 2])[0]
     depth = min(depth, config.loop_depth)
     inner = Level(rng.choice([1, 2, 2, 3, 3, 4, 5, 8]), rng.choice([1, 1, 2, 2, 3, 4, 5, 6, 8, 11, 17]))
+    if depth > 2:
+        inner.n, inner.d = rng.choice([1, 2, 2, 3]), rng.choice([1, 1, 2, 3, 5])
     if depth == 1:
         inner.n = rng.choice([1, 2, 3, 4, 5, 6, 8, 12])
     if depth == 2 and rng.random() < 0.3:

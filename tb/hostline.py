@@ -98,6 +98,10 @@ class HostLine:
         rng = self._rng
         count, interval = rng.choice([1, 1, 1, 1, 2, 3]), rng.choice([1, 1, 2, 5, rng.randint(1, 20)])
         op, args = self._args(count)
+        if op in ("POP", "PUSH") and rng.random() < 0.2:
+            # All that there is, or all that there is room for.
+            room = self._config.token_fifo - self._board.claims.fifo["PUSH"]
+            count = len(self._tokens) if op == "POP" else room
         end = at + (count - 1) * interval + 1
         self._track.add(at, end, Item(at, end, [Instruction(op, args, count, interval)]))
         for k in range(count):

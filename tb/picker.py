@@ -76,7 +76,7 @@ class Picker:
         self.position = {n: config.position(n) for n in config.slice_names}
         self._inject = {n: set(config.reachable(n, "inject")) for n in config.slice_names}
         self._tap = {n: config.reachable(n, "tap") for n in config.slice_names}
-        # A run of REDUCE is of one kind: what mixing them gives is nobody's business. So an accumulator has one.
+        # A run of REDUCE is of one kind: mixing them has no meaning. So an accumulator has one.
         kinds = [int(kind) for kind in rng.sample(list(Reduction), rng.choice([1, 2, 3]))]
         size = config.reduce_accumulators
         self.reductions = [kinds[n * len(kinds) // size] for n in range(size)]

@@ -140,8 +140,11 @@ class Maker:
         for name in self._mems:
             layers = Layers.of(config, name)
             words = [
-                [rng.randint(0, 7) | rng.choice([0, rng.getrandbits(16)]) << 16 for _ in range(config.lanes)]
-                for _ in range(layers.constants)
+                [
+                    rng.randint(0, top) | rng.choice([0, rng.getrandbits(16)]) << 16
+                    for _ in range(config.lanes)
+                ]
+                for top in rng.choices([0, 1, 7], [1, 1, 6], k=layers.constants)
             ]
             self._constants[name] = list(words)
             words += [values.vector(rng, config) for _ in range(min(layers.depth, IMAGE_WORDS) - len(words))]
@@ -156,11 +159,10 @@ class Maker:
             for _ in range(rng.randint(0, config.masks - 1))
         ]
         self._images_of["masks"] = b"".join(m.to_bytes((config.lanes + 7) // 8, "little") for m in masks)
-        self._tokens = [
-            rng.choice([0, 1, 2, 3, 5, 7, rng.getrandbits(16)])
-            for _ in range(rng.randint(0, config.token_fifo))
-        ]
-        self._vectors = [values.vector(rng, config) for _ in range(rng.randint(0, config.vector_fifo))]
+        count = rng.choice([0, rng.randint(0, config.token_fifo), config.token_fifo])
+        self._tokens = [rng.choice([0, 1, 2, 3, 5, 7, rng.getrandbits(16)]) for _ in range(count)]
+        count = rng.choice([0, rng.randint(0, config.vector_fifo), config.vector_fifo])
+        self._vectors = [values.vector(rng, config) for _ in range(count)]
         self._registers = Registers({}, dict(enumerate(masks)))
         limits = {
             "POP": len(self._tokens),
@@ -201,6 +203,8 @@ class Maker:
         rng = self._rng
         count = rng.choices([1, 2, 3, 4, rng.randint(5, 16)], [10, 3, 2, 2, 2])[0]
         interval = rng.choice([1, 1, 2, 2, 3, 4, self._config.beats, rng.randint(1, 12)])
+        if count < 4 and rng.random() < 0.05:
+            interval = rng.randint(60, 64)
         if block is None:
             return Shape([((), 0)], count, interval)
         count = rng.choices([1, 2, 3], [6, 1, 1])[0]
@@ -227,12 +231,14 @@ class Maker:
     def _loop_block(self) -> None:
         rng = self._rng
         nest = random_nest(rng, self._config)
-        if not 0 < nest.total <= self._horizon:
-            return
+        while not 0 < nest.total <= self._horizon:
+            nest = random_nest(rng, self._config)
         block = Block(rng, self._config, nest, self._tracks, self._registers)
         start = rng.randint(10, max(11, self._horizon - nest.total // 2))
         for _ in range(rng.randint(1, 5)):
-            level = len(nest.levels) if nest.grow else rng.randint(1, len(nest.levels))
+            level = len(nest.levels)
+            if not nest.grow and rng.random() < 0.4:
+                level = rng.randint(1, level)
             shape = self._shape(block, level)
             if shape.offsets:
                 self._try(shape, start + nest.start(level))
@@ -290,8 +296,12 @@ class Maker:
             return
 
     def _prepare(self) -> None:
-        """Early flows that fill buffers, so that later ones work on something."""
+        """Early flows that fill buffers, so that later ones work on something; now and then, all of a FIFO."""
         rng = self._rng
+        for op in ("VPOP", "VPUSH"):
+            if rng.random() < 0.15 and self._board.limits[op]:
+                shape = Shape([((), 0)], self._board.limits[op], rng.choice([1, 2, 7]))
+                self._try(shape, rng.randint(6, self._horizon), ("host0.port", op))
         for queue in self._tracks:
             for op in ("LA", "LDMAP", "TLOAD", "LWR", "LWC"):
                 if op in layout(self._config, queue).ops and rng.random() < 0.8:
