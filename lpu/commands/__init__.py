@@ -1,0 +1,1 @@
+"""One module a verb, each with a ``command``; what a verb needs it imports when it runs."""

@@ -1,0 +1,93 @@
+"""``lpu bench``: matmul and sim."""
+
+from __future__ import annotations
+
+import click
+
+from lpu.commands.options import config_option, json_option, load, machine, report, target_option
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure kernels and simulators."""
+
+
+@command.command("matmul")
+@click.option("--m", type=click.IntRange(min=1), default=1, show_default=True, help="Rows of activations.")
+@click.option(
+    "--k", type=click.IntRange(min=1), default=64, show_default=True, help="Columns of activations."
+)
+@click.option("--n", type=click.IntRange(min=1), default=64, show_default=True, help="Columns of weights.")
+@config_option
+@target_option
+@click.option(
+    "--weights",
+    type=click.Choice(["resident", "streamed"]),
+    default="resident",
+    show_default=True,
+    help="Weights in the array before the run, or loaded from MEM during it.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random operands.")
+@click.option("-o", "output", type=click.Path(dir_okay=False), help="Keep the program.")
+@json_option
+@click.pass_context
+def matmul(
+    ctx: click.Context,
+    m: int,
+    k: int,
+    n: int,
+    config_name: str,
+    target: str,
+    weights: str,
+    seed: int,
+    output: str | None,
+    json_path: str | None,
+) -> None:
+    """Multiply random int8 matrices [m, k] x [k, n]; cycles from the first dispatch to the last result in MEM.
+
+    Exit code 1 unless the result is bit exact and the cycles are the predicted ones.
+    """
+    import numpy as np
+
+    from lpu.compiler import compile_matmul, ideal_cycles, read_result
+
+    config = load(config_name)
+    random = np.random.default_rng(seed)
+    a = random.integers(-128, 128, (m, k), dtype=np.int8)
+    b = random.integers(-128, 128, (k, n), dtype=np.int8)
+    program = compile_matmul(config, a, b, streamed=weights == "streamed")
+    if output:
+        program.save(output)
+    tile = machine(config, target)
+    tile.load(program)
+    result = tile.run()
+    exact = bool(np.array_equal(read_result(tile, program), a.astype(np.int32) @ b.astype(np.int32)))
+    ideal = ideal_cycles(config, m, k, n)
+    data = {
+        "m": m,
+        "k": k,
+        "n": n,
+        "config": config.name,
+        "target": target,
+        "weights": weights,
+        "cycles": result.cycles,
+        "predicted_cycles": program.cycles["main"],
+        "ideal_cycles": ideal,
+        "utilisation": round(ideal / result.cycles, 4),
+        "bit_exact": exact,
+        "violation": result.violation.describe(config) if result.violation else None,
+    }
+    report(data, json_path)
+    if not exact or result.violation or result.cycles != program.cycles["main"]:
+        ctx.exit(1)
+
+
+@command.command("sim")
+@config_option
+@json_option
+def sim(config_name: str, json_path: str | None) -> None:
+    """Measure the fast simulator and the same design under cocotb, in cycles a second."""
+    config = load(config_name)
+    from tb.simspeed import measure
+
+    report(measure(config), json_path)

@@ -1,0 +1,65 @@
+"""Options that several verbs share, and how they print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from lpu.arch import TileConfig
+    from lpu.runtime.machine import Machine
+
+config_option = click.option(
+    "--config",
+    "config_name",
+    default="tiny",
+    show_default=True,
+    help="A preset (see lpu configs) or a .json file.",
+)
+json_option = click.option(
+    "--json", "json_path", metavar="FILE", help="Write the figures as JSON; - is standard output."
+)
+target_option = click.option(
+    "--target",
+    type=click.Choice(["golden", "rtl"]),
+    default="golden",
+    show_default=True,
+    help="What runs the program.",
+)
+
+
+def load(name: str) -> TileConfig:
+    """The configuration of a ``--config`` option."""
+    from lpu.arch import load_config
+
+    return load_config(name)
+
+
+def machine(config: TileConfig, target: str, waves: str | None = None) -> Machine:
+    """A tile of the kind a ``--target`` option names; ``waves``: FST file to record (RTL only)."""
+    if target == "golden":
+        from golden.tile import Tile
+
+        if waves:
+            raise click.UsageError("--waves needs --target rtl: the golden model has no signals")
+        return Tile(config)
+    from tb.fastsim import fast_machine
+
+    return fast_machine(config, trace=waves)
+
+
+def report(data: dict[str, Any], json_path: str | None) -> None:
+    """Figures as JSON where asked for, else one a line."""
+    if json_path is None:
+        width = max(len(name) for name in data)
+        for name, value in data.items():
+            click.echo(f"{name:{width}}  {value}")
+        return
+    text = json.dumps(data, indent=1)
+    if json_path == "-":
+        click.echo(text)
+    else:
+        Path(json_path).write_text(text + "\n")
