@@ -48,7 +48,7 @@ TRANSPOSE_VISIBLE = 1
 VPOP_RESULT = 2
 
 #: VXM: cycles of each stage of the chain, input to output.
-CONVERT, MULTIPLY, ADD, SPECIAL, QUANTISE = 3, 3, 5, 5, 2
+CONVERT, MULTIPLY, ADD, SPECIAL, QUANTISE = 3, 3, 5, 7, 2
 
 
 def pass_visible(config: TileConfig) -> int:
