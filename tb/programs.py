@@ -221,12 +221,31 @@ class Maker:
                 at = rng.choice(spans)[1]  # back to back
             flow = self._flow(shape)
             try:
-                flow.add(Step(queue, at, op, self._picker.args(queue, op)))
+                args = self._picker.args(queue, op)
+                if shape.level == 0 and shape.count == 1 and rng.random() < 0.25:
+                    at = self._tap(queue, args, at)
+                flow.add(Step(queue, at, op, args))
                 flow.commit()
                 return True
             except Clash:
                 continue
         return False
+
+    def _tap(self, queue: str, args: dict[str, int], at: int) -> int:
+        """Have an instruction sample what is on a stream for another already, if it can; when to dispatch it."""
+        name = queue.split(".")[0]
+        position = self._picker.position[name]
+        taps = self._config.reachable(name, "tap")
+        choices = [
+            (code, cycle + abs(position - source))
+            for code, source, cycle in self._rng.sample(self._board.words, min(8, len(self._board.words)))
+            if (source < position if code & 1 == 0 else source > position)
+            and ("ew"[code & 1], code >> 3) in taps
+        ]
+        if "src" not in args or queue.endswith(".port") or not choices:
+            return at
+        args["src"], sampled = self._rng.choice(choices)
+        return max(0, sampled - timing.SAMPLE)
 
     def _loop_block(self) -> None:
         rng = self._rng

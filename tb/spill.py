@@ -21,6 +21,7 @@ class Spill:
         self._mems = [n for n in self._config.slice_names if self._config.spec(n).kind is SliceKind.MEM]
         layers = {n: Layers.of(self._config, n) for n in self._mems}
         self._room = {n: list(range(layers[n].constants, layers[n].free)) for n in self._mems}
+        self._next: dict[str, int] = {}
         self._start = max([board.last, *(t.end for t in tracks.values())])
 
     def write(self) -> None:
@@ -90,12 +91,13 @@ class Spill:
                 if (d, w) in config.reachable(name, "inject") and (d == "w") == (target < position)
             ]
             address = self._room[mem][0]
-            for at in range(self._start, self._start + 400) if codes else ():
+            first = max(self._start, self._next.get(queue, 0))
+            for at in range(first, first + 400) if codes else ():
                 if not self._tracks[queue].free(at, at + count):
                     continue
                 code = rng.choice(codes)
                 field = "to_at" if op == "CHAIN" else "dst"
-                interval = 1 if at < self._start + 200 else 3
+                interval = 1 if at < first + 200 else 3
                 flow = self._flow(Shape([((), 0)], count, interval))
                 try:
                     step = Step(queue, at, op, {**args, field: code}, slots=slots)
@@ -111,6 +113,7 @@ class Spill:
                     )
                     flow.commit()
                     self._room[mem] = self._room[mem][words:]
+                    self._next[queue] = at + 1
                     return
                 except Clash:
                     continue
