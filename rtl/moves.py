@@ -58,7 +58,9 @@ class Rotator(wiring.Component):
             turned = []
             for lane in range(lanes):
                 word = Signal(32, name=f"stage{stage}_{lane}")
-                m.d.comb += word.eq(Mux(turns[lane][stage], value[(lane + (1 << stage)) % lanes], value[lane]))
+                m.d.comb += word.eq(
+                    Mux(turns[lane][stage], value[(lane + (1 << stage)) % lanes], value[lane])
+                )
                 turned.append(word)
             value = turned
         m.d.comb += [self.result[lane].eq(Mux(keep[lane], value[lane], 0)) for lane in range(lanes)]

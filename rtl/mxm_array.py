@@ -85,7 +85,10 @@ class Row(wiring.Component):
                 sram.write_address.eq(write.context),
                 sram.write_data.eq(Cat(write.values[first + n] for n in range(GROUP))),
                 sram.write_enable.eq(
-                    Cat(write.mask[n] & (write.rows[row] | write.columns[n]) for n in range(first, first + GROUP))
+                    Cat(
+                        write.mask[n] & (write.rows[row] | write.columns[n])
+                        for n in range(first, first + GROUP)
+                    )
                 ),
             ]
             for n in range(GROUP):

@@ -80,7 +80,9 @@ class Sxm(wiring.Component):
         config, lanes = self._config, self._config.lanes
         word_args, byte_args = self._fields("move", "ROTATE"), self._fields("move", "PERMUTE")
         n, lane_map = word_args["n"], byte_args["map"]
-        rotate, down, up, spread = (self._is("move", op) for op in ("ROTATE", "SHIFTD", "SHIFTU", "BROADCAST"))
+        rotate, down, up, spread = (
+            self._is("move", op) for op in ("ROTATE", "SHIFTD", "SHIFTU", "BROADCAST")
+        )
         permute, load_map = self._is("move", "PERMUTE"), self._is("move", "LDMAP")
         load_row, read_column = self._is("move", "TLOAD"), self._is("move", "TREAD")
 
