@@ -13,7 +13,7 @@ from rtl.sram import RegisterFile
 from rtl.streams import delayed
 
 #: Bits of an ARGMAX index, vectors of the run included.
-INDEX_BITS = 16
+INDEX_BITS = 32
 #: Key below all others, as a signed number.
 LOWEST = 1 << 31
 
