@@ -1,0 +1,297 @@
+"""The host command interpreter: one elastic stream of commands in, one of answers out, the load bus between."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from lpu.arch import SliceKind, TileConfig, clog2
+from lpu.isa import layout, queue_names
+from rtl.streams import LOAD_READ_LATENCY, load_bus
+
+MAGIC = 0x4C505531
+PING, WRITE, READ, START, TOKENS_IN, TOKENS_OUT, VECTORS_IN, VECTORS_OUT, CLEAR = range(9)
+DONE, UNKNOWN_OP, NO_SPACE, PAST_END, BUSY, NO_ROOM = range(6)
+#: Spaces of the load bus; below QUEUE_SPACE they are slice positions.
+QUEUE_SPACE, INDEX_SPACE, MASK_SPACE, STATUS_SPACE = 64, 128, 129, 130
+STATUS_WORDS = 10
+
+
+def spaces(config: TileConfig) -> list[tuple[int, int, int, bool, bool]]:
+    """(space, entries, words of an entry, writable, readable) of every space of a tile."""
+    table = []
+    for position, spec in enumerate(config.floorplan):
+        if spec.kind is SliceKind.MEM:
+            table.append((position, spec.depth, config.lanes, True, True))
+        elif spec.kind is SliceKind.MXM:
+            table.append((position, config.contexts * config.lanes, config.lanes // 4, True, False))
+    for number, name in enumerate(queue_names(config)):
+        table.append(
+            (QUEUE_SPACE + number, config.queue_depth, -(-layout(config, name).width // 32), True, False)
+        )
+    table.append((INDEX_SPACE, config.index_registers, 1, True, True))
+    table.append((MASK_SPACE, config.masks, -(-config.lanes // 32), True, False))
+    table.append((STATUS_SPACE, STATUS_WORDS, 1, False, True))
+    return table
+
+
+class Port(wiring.Component):
+    """Host command interpreter.
+
+    Elastic at both ends; one command at a time, one data word of a WRITE a cycle. Everything towards the tile comes
+    from registers. Commands, answers and status codes are those of docs/architecture.md, "Host port".
+
+    Parameters
+    ----------
+    config : the tile's.
+
+    Members
+    -------
+    command : In, 32-bit stream. response : Out, 32-bit stream.
+    bus : Out, load bus. read_data : In, the answers of all that hang on it, or-ed.
+    start : Out, strobe; ``start_entry`` : Out, queue word. clear : Out, strobe.
+    busy : In, a program runs; set from the cycle after ``start``.
+    status : In, status words 0 to 5 (flags, violation, violation cycle, cycles low and high, passes).
+    tokens_in : Out, 16-bit stream to the token input FIFO. tokens_out : In, 16-bit stream from the token output FIFO.
+    vectors_in, vectors_out : the same with 32-bit words of vectors, lane 0 first; only whole vectors are transferred.
+    tokens_waiting_in, tokens_waiting_out, vectors_waiting_in, vectors_waiting_out : In, FIFO levels in entries.
+    """
+
+    def __init__(self, config: TileConfig):
+        self._config = config
+        tokens, vectors = config.token_fifo + 1, config.vector_fifo + 1
+        super().__init__(
+            {
+                "command": In(stream.Signature(32)),
+                "response": Out(stream.Signature(32)),
+                "bus": Out(load_bus()),
+                "read_data": In(32),
+                "start": Out(1),
+                "start_entry": Out(clog2(config.queue_depth)),
+                "clear": Out(1),
+                "busy": In(1),
+                "status": In(data.ArrayLayout(32, 6)),
+                "tokens_in": Out(stream.Signature(16)),
+                "tokens_out": In(stream.Signature(16)),
+                "vectors_in": Out(stream.Signature(32)),
+                "vectors_out": In(stream.Signature(32)),
+                "tokens_waiting_in": In(range(tokens)),
+                "tokens_waiting_out": In(range(tokens)),
+                "vectors_waiting_in": In(range(vectors)),
+                "vectors_waiting_out": In(range(vectors)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        lanes_log = clog2(config.lanes)
+
+        # The command under way.
+        op, space, count = Signal(8), Signal(8), Signal(16)
+        status = Signal(3)
+        answer = Signal(16)  # data words of the answer still to be sent
+        sends_data = Signal()  # the response stream carries a data word
+        sent = Signal(4)  # of them sent, for PING and status words
+        accept = Signal(16)  # arguments still to be passed on, the rest is dropped
+        entry, word = Signal(24), Signal(6)
+        whole = Signal()
+
+        # The space it names, looked up in the cycle after the header.
+        known, writable, readable = Signal(), Signal(), Signal()
+        size, entries = Signal(7), Signal(24)
+        with m.Switch(space):
+            for number, depth, words, write, read in spaces(config):
+                with m.Case(number):
+                    m.d.sync += [known.eq(1), writable.eq(write), readable.eq(read)]
+                    m.d.sync += [size.eq(words), entries.eq(depth)]
+            with m.Default():
+                m.d.sync += [known.eq(0), writable.eq(0), readable.eq(0)]
+        is_status = Signal()
+        m.d.comb += is_status.eq(space == STATUS_SPACE)
+
+        # Words from the start entry to the end of the space; sizes are few, so each is a shift and an add.
+        left, room = Signal(25), Signal(32)
+        start_past = Signal()
+        with m.Switch(size):
+            for words in sorted({s[2] for s in spaces(config)}):
+                with m.Case(words):
+                    m.d.sync += room.eq(sum((left << b for b in range(7) if words >> b & 1), Const(0)))
+
+        strobe_write, strobe_read = Signal(), Signal()
+        m.d.sync += [
+            self.bus.write.eq(strobe_write),
+            self.bus.read.eq(strobe_read),
+            self.bus.space.eq(space),
+            self.bus.entry.eq(entry),
+            self.bus.word.eq(word),
+            self.bus.data.eq(self.command.payload),
+            self.start.eq(0),
+            self.clear.eq(0),
+        ]
+        last_word = word == (size - 1)[:7]
+
+        def advance():
+            m.d.sync += word.eq(Mux(last_word, 0, word + 1))
+            with m.If(last_word):
+                m.d.sync += entry.eq(entry + 1)
+
+        token_room = config.token_fifo - self.tokens_waiting_in
+        vector_room = config.vector_fifo - self.vectors_waiting_in
+        m.d.comb += [
+            self.tokens_in.payload.eq(self.command.payload),
+            self.vectors_in.payload.eq(self.command.payload),
+        ]
+        wait = Signal(range(LOAD_READ_LATENCY + 2))
+        value = Signal(32)
+        fingerprint = int(config.fingerprint, 16)
+        greeting = Array(
+            [Const(MAGIC, 32), Const(fingerprint >> 32, 32), Const(fingerprint & 0xFFFFFFFF, 32)]
+        )
+        waiting = (
+            self.tokens_waiting_in,
+            self.tokens_waiting_out,
+            self.vectors_waiting_in,
+            self.vectors_waiting_out,
+        )
+        status_words = Array([*(self.status[n] for n in range(6)), *waiting])
+
+        with m.FSM():
+            with m.State("header"):
+                m.d.comb += self.command.ready.eq(1)
+                m.d.sync += [answer.eq(0), status.eq(DONE), sent.eq(0), word.eq(0), accept.eq(0)]
+                with m.If(self.command.valid):
+                    m.d.sync += Cat(count, space, op).eq(self.command.payload)
+                    m.next = "decode"
+            with m.State("decode"):
+                m.next = "answer"
+                with m.Switch(op):
+                    with m.Case(PING):
+                        m.d.sync += answer.eq(3)
+                    with m.Case(WRITE, READ):
+                        m.next = "entry"
+                    with m.Case(START):
+                        with m.If(self.busy):
+                            m.d.sync += status.eq(BUSY)
+                        with m.Elif(count >= config.queue_depth):
+                            m.d.sync += status.eq(PAST_END)
+                        with m.Else():
+                            m.d.sync += [self.start.eq(1), self.start_entry.eq(count)]
+                    with m.Case(TOKENS_IN):
+                        m.d.sync += accept.eq(count)
+                        with m.If(count > token_room):
+                            m.d.sync += [status.eq(NO_ROOM), accept.eq(0)]
+                        m.next = "fill"
+                    with m.Case(VECTORS_IN):
+                        m.d.sync += accept.eq(count >> lanes_log << lanes_log)
+                        with m.If((count >> lanes_log) > vector_room):
+                            m.d.sync += [status.eq(NO_ROOM), accept.eq(0)]
+                        m.next = "fill"
+                    with m.Case(TOKENS_OUT):
+                        enough = count <= self.tokens_waiting_out
+                        m.d.sync += answer.eq(Mux(enough, count, self.tokens_waiting_out))
+                    with m.Case(VECTORS_OUT):
+                        vectors = count >> lanes_log
+                        enough = vectors <= self.vectors_waiting_out
+                        m.d.sync += answer.eq(Mux(enough, vectors, self.vectors_waiting_out) << lanes_log)
+                    with m.Case(CLEAR):
+                        m.d.sync += self.clear.eq(1)
+                    with m.Default():
+                        m.d.sync += status.eq(UNKNOWN_OP)
+            with m.State("entry"):
+                m.d.comb += self.command.ready.eq(1)
+                with m.If(self.command.valid):
+                    m.d.sync += [
+                        entry.eq(self.command.payload),
+                        start_past.eq(self.command.payload > entries),
+                        left.eq(entries - self.command.payload[:24]),
+                    ]
+                    m.next = "room"
+            with m.State("room"):
+                m.next = "check"
+            with m.State("check"):
+                reading = op == READ
+                with m.If(~known | ~Mux(reading, readable, writable)):
+                    m.d.sync += status.eq(NO_SPACE)
+                with m.Elif(self.busy & ~is_status):
+                    m.d.sync += status.eq(BUSY)
+                with m.Elif(start_past | (count > room)):
+                    m.d.sync += status.eq(PAST_END)
+                with m.Elif(reading):
+                    m.d.sync += answer.eq(count)
+                m.next = "answer"
+                with m.If(~reading):
+                    m.next = "store"
+            with m.State("store"):
+                with m.If(count == 0):
+                    m.next = "answer"
+                with m.Else():
+                    m.d.comb += self.command.ready.eq(1)
+                # The last, incomplete entry is not written.
+                complete = Mux(word == 0, count >= size, whole)
+                with m.If(self.command.valid & self.command.ready):
+                    m.d.comb += strobe_write.eq((status == DONE) & complete)
+                    m.d.sync += [count.eq(count - 1), whole.eq(complete)]
+                    advance()
+            with m.State("fill"):
+                with m.If(count == 0):
+                    m.next = "answer"
+                with m.Elif(accept == 0):
+                    m.d.comb += self.command.ready.eq(1)
+                with m.Elif(op == TOKENS_IN):
+                    m.d.comb += self.tokens_in.valid.eq(self.command.valid)
+                    m.d.comb += self.command.ready.eq(self.tokens_in.ready)
+                with m.Else():
+                    m.d.comb += self.vectors_in.valid.eq(self.command.valid)
+                    m.d.comb += self.command.ready.eq(self.vectors_in.ready)
+                with m.If(self.command.valid & self.command.ready):
+                    m.d.sync += [count.eq(count - 1), accept.eq(accept - (accept != 0))]
+            with m.State("answer"):
+                m.d.comb += [
+                    self.response.valid.eq(1),
+                    self.response.payload.eq(Cat(answer, status, Const(0, 5), op[:7], 1)),
+                ]
+                with m.If(self.response.ready):
+                    m.next = "send"
+            with m.State("send"):
+                m.d.comb += sends_data.eq(1)
+                with m.If(answer == 0):
+                    m.next = "header"
+                with m.Elif(op == PING):
+                    m.d.sync += value.eq(greeting[sent])
+                    m.next = "value"
+                with m.Elif((op == READ) & is_status):
+                    m.d.sync += value.eq(status_words[(entry + sent)[:4]])
+                    m.next = "value"
+                with m.Elif(op == READ):
+                    m.d.comb += strobe_read.eq(1)
+                    m.d.sync += wait.eq(0)
+                    m.next = "fetch"
+                with m.Elif(op == TOKENS_OUT):
+                    m.d.comb += [
+                        self.response.valid.eq(self.tokens_out.valid),
+                        self.response.payload.eq(self.tokens_out.payload),
+                        self.tokens_out.ready.eq(self.response.ready),
+                    ]
+                with m.Else():
+                    m.d.comb += [
+                        self.response.valid.eq(self.vectors_out.valid),
+                        self.response.payload.eq(self.vectors_out.payload),
+                        self.vectors_out.ready.eq(self.response.ready),
+                    ]
+            with m.State("fetch"):
+                # The bus is registered, so the answer is one cycle further away.
+                m.d.sync += wait.eq(wait + 1)
+                with m.If(wait == LOAD_READ_LATENCY):
+                    m.d.sync += value.eq(self.read_data)
+                    advance()
+                    m.next = "value"
+            with m.State("value"):
+                m.d.comb += [sends_data.eq(1), self.response.valid.eq(1), self.response.payload.eq(value)]
+                with m.If(self.response.ready):
+                    m.d.sync += sent.eq(sent + 1)
+                    m.next = "send"
+        with m.If(sends_data & self.response.valid & self.response.ready):
+            m.d.sync += answer.eq(answer - 1)
+        return m
