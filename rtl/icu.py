@@ -1,0 +1,352 @@
+"""Instruction control: one queue's memory, fetch, loops, address slots and dispatch."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from lpu.arch import TileConfig, clog2
+from lpu.isa import CONTROL_BITS, COUNT_BITS, GAP_BITS, INDEX_BITS, INTERVAL_BITS, LOOP_COUNT_BITS, OP_BITS
+from lpu.isa import layout, queue_names
+from lpu.timing import INDEX_VISIBLE, LOOP_CYCLES, SYNC_CYCLES
+from rtl.streams import instruction_port, load_bus
+
+#: Cycles from the ``start`` strobe to program cycle 0: program counter, memory, head, instruction port.
+START_LATENCY = 4
+#: Cycles from a queue's ``notify`` to every queue's ``notified``: what SYNC_CYCLES leaves for gathering them.
+NOTIFY_LATENCY = SYNC_CYCLES - 2
+#: Load bus space of queue 0.
+QUEUE_SPACE = 64
+#: Queues of no more words than this live in LUT RAM, so that small devices keep their block RAM for weights.
+LUT_RAM_WORDS = 64
+HALT, NOP, LOOP, SYNC, NOTIFY = range(5)
+
+assert LOOP_CYCLES == 3, "the pipeline refills in three cycles"
+assert INDEX_VISIBLE == 4, "write decided 1, written 2, added 3, dispatched 4"
+
+
+def index_write() -> wiring.Signature:
+    """A write to an index register, as the host slice broadcasts it two cycles after dispatch: ``enable``, ``number``
+    (never 0), ``value``."""
+    return wiring.Signature({"enable": Out(1), "number": Out(3), "value": Out(16)})
+
+
+class IndexSelect(wiring.Component):
+    """One index operand: a copy of the index registers and a choice among them and the loop indices.
+
+    Combinational from ``select``; a write is seen from the next cycle on. The copy is sixteen words of LUT RAM, of which
+    only those of index registers are ever written: select 0 and those of loop levels read zero from it.
+
+    Parameters
+    ----------
+    levels : loop levels. width : low bits of the value that are wanted. over : for each number b in it, a flag.
+
+    Members
+    -------
+    write : In. select : In, index select. loops : In, 16-bit loop indices, innermost lowest.
+    value : Out, low ``width`` bits. over : Out, bit n set if the value is 2**over[n] or more.
+    """
+
+    def __init__(self, *, levels: int, width: int, over: tuple[int, ...]):
+        self._levels, self._width, self._over = levels, width, over
+        super().__init__(
+            {
+                "write": In(index_write()),
+                "select": In(INDEX_BITS),
+                "loops": In(16 * levels),
+                "value": Out(width),
+                "over": Out(len(over)),
+            }
+        )
+
+    def _word(self, value):
+        return Cat(value[: self._width], *(value[b:].any() for b in self._over))
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = self._width + len(self._over)
+        m.submodules.copy = copy = memory.Memory(shape=bits, depth=16, init=[])
+        write, read = copy.write_port(), copy.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(self.write.enable),
+            write.addr.eq(self.write.number),
+            write.data.eq(self._word(self.write.value)),
+            read.addr.eq(self.select),
+        ]
+        loops = [
+            Mux(self.select == 8 + n, self._word(self.loops.word_select(n, 16)), 0)
+            for n in range(self._levels)
+        ]
+        m.d.comb += Cat(self.value, self.over).eq(reduce(or_, loops, read.data))
+        return m
+
+
+class QueueMemory(wiring.Component):
+    """Words of one queue, written 32 bits at a time.
+
+    ``data`` is the word at the ``address`` of one cycle before; it holds while ``enable`` is clear.
+
+    Members
+    -------
+    bus : In. enable, address : In. data : Out.
+    """
+
+    def __init__(self, *, space: int, width: int, depth: int):
+        self._space, self._depth, self._width = space, depth, width
+        super().__init__(
+            {"bus": In(load_bus()), "enable": In(1), "address": In(clog2(depth)), "data": Out(width)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        hit = Signal()
+        m.d.comb += hit.eq(self.bus.write & (self.bus.space == self._space))
+        for n, low in enumerate(range(0, self._width, 32)):
+            bits = min(32, self._width - low)
+            m.submodules[f"part{n}"] = part = memory.Memory(
+                shape=bits, depth=self._depth, init=[], attrs={"no_rw_check": 1}
+            )
+            write = part.write_port()
+            m.d.comb += [
+                write.en.eq(hit & (self.bus.word == n)),
+                write.addr.eq(self.bus.entry),
+                write.data.eq(self.bus.data),
+            ]
+            data = self.data[low : low + bits]
+            if self._depth > LUT_RAM_WORDS:
+                read = part.read_port()
+                m.d.comb += [read.en.eq(self.enable), read.addr.eq(self.address), data.eq(read.data)]
+            else:
+                read = part.read_port(domain="comb")
+                held = Signal(bits, reset_less=True)
+                with m.If(self.enable):
+                    m.d.sync += held.eq(read.data)
+                m.d.comb += [read.addr.eq(self.address), data.eq(held)]
+        return m
+
+
+class Queue(wiring.Component):
+    """One instruction queue: fetches, counts, indexes and dispatches its words.
+
+    Four registers in a row: program counter, memory output, head, instruction port. The head holds a word for all its
+    dispatches and its gap; meanwhile everything before it stands still. Loops are followed where words are fetched, by
+    comparing the program counter with the end of the innermost body; a fetched word carries along whether it closes an
+    iteration, and the loop index steps when that word leaves the head. LOOP empties the pipeline, hence LOOP_CYCLES.
+    First dispatch (program cycle 0) START_LATENCY cycles after ``start``.
+
+    Parameters
+    ----------
+    config, queue : whose queue (a name of ``isa.queue_names``).
+
+    Members
+    -------
+    instruction : Out, the dispatch, from registers; bits of index selects and strides are zero.
+    start, entry : In, strobe and word to start from. halt : In, strobe that stops the queue wherever it is.
+    running : Out, clear from the cycle of HALT's dispatch on.
+    notify : Out, set in the cycle in which a NOTIFY dispatches. notified : In, the same of any queue, NOTIFY_LATENCY later.
+    out_of_range : Out, set one cycle after the dispatch of an address past the end.
+    index_write : In. bus : In.
+    """
+
+    def __init__(self, config: TileConfig, queue: str):
+        self._config, self._queue, self._layout = config, queue, layout(config, queue)
+        self.space = QUEUE_SPACE + queue_names(config).index(queue)
+        super().__init__(
+            {
+                "instruction": Out(instruction_port(config, queue)),
+                "start": In(1),
+                "entry": In(clog2(config.queue_depth)),
+                "halt": In(1),
+                "running": Out(1),
+                "notify": Out(1),
+                "notified": In(1),
+                "out_of_range": Out(1),
+                "index_write": In(index_write()),
+                "bus": In(load_bus()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        pc_bits, levels = clog2(self._config.queue_depth), self._config.loop_depth
+        loop = {
+            name: slice(offset, offset + width)
+            for name, (offset, width) in self._layout.fields["LOOP"].items()
+        }
+
+        m.submodules.memory = words = QueueMemory(
+            space=self.space, width=self._layout.width, depth=self._config.queue_depth
+        )
+        wiring.connect(m, wiring.flipped(self.bus), words.bus)
+        advance, flush = Signal(), Signal()
+        #: Program counters of the word being fetched, of the memory output, of the head.
+        pc, fetched_pc, head_pc = (
+            Signal(pc_bits, name=n, reset_less=True) for n in ("pc", "fetched_pc", "head_pc")
+        )
+        fetched_valid, head_valid = Signal(), Signal()
+        head = Signal(self._layout.width, reset_less=True)
+
+        # Fetch: the loop whose body is innermost, and those around it.
+        live = Signal(levels)
+        first, last, left = (
+            [Signal(bits, name=f"{name}{n}", reset_less=True) for n in range(levels)]
+            for name, bits in (("first", pc_bits), ("last", pc_bits), ("left", 17))
+        )
+        at_end, again, leave = Signal(), Signal(), Signal()
+        fetched_again, fetched_leave = Signal(reset_less=True), Signal(reset_less=True)
+        head_again, head_leave = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.comb += [
+            words.enable.eq(advance),
+            words.address.eq(pc),
+            at_end.eq(live[0] & (pc == last[0])),
+            again.eq(at_end & (left[0] != 1)),
+            leave.eq(at_end & (left[0] == 1)),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                pc.eq(Mux(again, first[0], pc + 1)),
+                Cat(fetched_pc, fetched_again, fetched_leave, fetched_valid).eq(
+                    Cat(pc, again, leave, self.running)
+                ),
+                Cat(head_pc, head_again, head_leave, head_valid).eq(
+                    Cat(fetched_pc, fetched_again, fetched_leave, fetched_valid)
+                ),
+                head.eq(words.data),
+            ]
+
+        # Head: fields, index operands.
+        op, gap, count, interval = (
+            head[low : low + bits]
+            for low, bits in (
+                (0, OP_BITS),
+                (OP_BITS, GAP_BITS),
+                (OP_BITS + GAP_BITS, COUNT_BITS),
+                (OP_BITS + GAP_BITS + COUNT_BITS, INTERVAL_BITS),
+            )
+        )
+        loop_index, loop_step = (
+            [Signal(bits, name=f"{name}{n}", reset_less=True) for n in range(levels)]
+            for name, bits in (("loop_index", 16), ("loop_step", loop["step"].stop - loop["step"].start))
+        )
+        is_loop, is_sync = (op == LOOP), (op == SYNC)
+        slots = self._layout.slots
+        operands = []
+        for n in range(max(1, len(slots))):
+            width = slots[n].width if slots else 16
+            operand = IndexSelect(
+                levels=levels,
+                width=width if n else 16,
+                over=((width,) if slots else ()) + ((0,) if n == 0 else ()),
+            )
+            m.submodules[f"index{n}"] = operand
+            operands.append(operand)
+            select = head[slots[n].index_offset :][:INDEX_BITS] if slots else 0
+            wiring.connect(m, wiring.flipped(self.index_write), operand.write)
+            m.d.comb += [
+                operand.loops.eq(Cat(loop_index)),
+                operand.select.eq(Mux(is_loop, head[loop["index"]], select) if n == 0 else select),
+            ]
+
+        # Head: when it dispatches, when it makes room. Sums of two zero-free numbers are not zero, so LOOP need not add
+        # before it decides whether to skip.
+        timer, resting = Signal(max(GAP_BITS, INTERVAL_BITS)), Signal()
+        fire, final, skip, halting = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            fire.eq(head_valid & ~resting & (timer == 0)),
+            final.eq((count == 0) & (gap == 0) & ~is_sync),
+            advance.eq(
+                ~head_valid | (fire & final) | (resting & ~timer[1:].any() & (~is_sync | self.notified))
+            ),
+            flush.eq(head_valid & is_loop),
+            skip.eq(~(head[loop["count"]].any() | operands[0].over[-1])),
+            halting.eq(self.halt | (fire & (op == HALT))),
+        ]
+        with m.If(fire & (count != 0)):
+            m.d.sync += timer.eq(interval)
+        with m.Elif(fire):
+            m.d.sync += timer.eq(Mux(is_sync, NOTIFY_LATENCY + 1, gap))
+        with m.Elif(timer != 0):
+            m.d.sync += timer.eq(timer - 1)
+        with m.If(fire & ~advance):  # more dispatches, or a gap
+            m.d.sync += resting.eq(count == 0)
+            m.d.sync += count.eq(count - 1)
+            for slot in slots:
+                value, stride = head[slot.offset :][: slot.width], head[slot.stride_offset :][: slot.width]
+                m.d.sync += value.eq(value + stride)
+        with m.If(advance):
+            m.d.sync += resting.eq(0)
+
+        # Loop stacks: level 0 is the innermost.
+        stacks = [first, last, left]
+        indices = [loop_index, loop_step]
+        with m.If(flush):
+            m.d.sync += pc.eq(Mux(skip, fetched_pc + head[loop["length"]], fetched_pc))
+            m.d.sync += [fetched_valid.eq(0), head_valid.eq(0)]
+            with m.If(~skip):
+                for stack in (*stacks, *indices):
+                    m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(levels - 1)]
+                m.d.sync += [
+                    live.eq(Cat(1, live)),
+                    first[0].eq(fetched_pc),
+                    last[0].eq(head_pc + head[loop["length"]]),
+                    left[0].eq(head[loop["count"]] + operands[0].value),
+                    loop_index[0].eq(0),
+                    loop_step[0].eq(head[loop["step"]]),
+                ]
+        with m.Elif(advance):
+            with m.If(leave):
+                m.d.sync += live.eq(live[1:])
+                for stack in stacks:
+                    m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
+            with m.Elif(again):
+                m.d.sync += left[0].eq(left[0] - 1)
+            with m.If(head_leave):
+                for stack in indices:
+                    m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
+            with m.Elif(head_again):
+                m.d.sync += loop_index[0].eq(loop_index[0] + loop_step[0].as_signed())
+
+        # Start and stop.
+        with m.If(halting):
+            m.d.sync += [self.running.eq(0), fetched_valid.eq(0), head_valid.eq(0)]
+        with m.If(self.start):
+            m.d.sync += [self.running.eq(1), pc.eq(self.entry), live.eq(0), timer.eq(0), resting.eq(0)]
+
+        # Instruction port.
+        assert LOOP_COUNT_BITS <= 16
+        port = self.instruction
+        payload = Signal(len(port.payload), reset_less=True)
+        m.d.comb += port.payload.eq(payload)
+        m.d.sync += [
+            port.valid.eq(fire & op[3] & ~self.halt),
+            port.op.eq(op),
+            self.notify.eq(fire & (op == NOTIFY) & ~self.halt),
+            payload[slots[-1].end - CONTROL_BITS if slots else 0 :].eq(
+                head[slots[-1].end if slots else CONTROL_BITS :]
+            ),
+        ]
+        past = []
+        for n, slot in enumerate(slots):
+            total = Signal(slot.width + 1)
+            over, carry = Signal(reset_less=True, name=f"over{n}"), Signal(reset_less=True, name=f"carry{n}")
+            here = payload[slot.offset - CONTROL_BITS :][: slot.width]
+            m.d.comb += total.eq(head[slot.offset :][: slot.width] + operands[n].value[: slot.width])
+            m.d.sync += [Cat(here, carry).eq(total), over.eq(operands[n].over[0])]
+            past.append(over | carry)
+            past += [(port.op == code) & here[width:].any() for code, width in self._narrow(n, slot.width)]
+        if past:
+            m.d.sync += self.out_of_range.eq(port.valid & Cat(past).any())
+        return m
+
+    def _narrow(self, number: int, width: int) -> list[tuple[int, int]]:
+        """(opcode, bits) of the operations whose field in a slot is narrower than the slot."""
+        return [
+            (op.code, self._layout.fields[op.name][f.name][1])
+            for op in self._layout.ops.values()
+            for f in op.fields
+            if f.slot == number and self._layout.fields[op.name][f.name][1] < width
+        ]
