@@ -62,6 +62,14 @@ def from_int32(fmt: FloatFormat, x: ArrayLike) -> Words:
     return from_float64(fmt, np.asarray(x, np.int32).astype(np.float64))
 
 
+def canonical(fmt: FloatFormat, words: ArrayLike) -> Words:
+    """a x 1: bits below the format cleared, subnormals zero, NaNs the canonical one."""
+    exponent = np.uint32((((1 << fmt.exponent) - 1) << fmt.mantissa) << fmt.word_shift)
+    words = np.asarray(words, np.uint32) & np.uint32(0xFFFFFFFF << fmt.word_shift & 0xFFFFFFFF)
+    words = np.where(words & exponent, words, words & np.uint32(1 << 31))
+    return np.where((words & np.uint32(0x7FFFFFFF)) > exponent, np.uint32(canonical_nan(fmt)), words)
+
+
 def multiply(fmt: FloatFormat, a: ArrayLike, b: ArrayLike) -> Words:
     """a x b. The product of two significands of 24 bits is exact in float64."""
     with np.errstate(all="ignore"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden.fabric import READ, WRITE, Fabric, Mask, Slice, Vector
-from golden.numerics import add, from_int32, multiply, one, quantise
+from golden.numerics import add, canonical, from_int32, multiply, one, quantise
 from golden.special import special
 from lpu.arch import FloatFormat
 from lpu.isa import Accumulate, Destination, Operand, Quantise, Source, Special, chain_result_is_byte
@@ -23,12 +23,10 @@ Args = Mapping[str, int]
 
 def front(fmt: FloatFormat, args: Args, a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Vector:
     """Convert, MUL1 and ADD: the word that ``tap`` takes. ``a``: int32, int8 or words, as ``args`` says."""
-    x = (
-        from_int32(fmt, a)
-        if args["a"] in (Source.INT32, Source.INT8, Source.ACC)
-        else np.asarray(a, np.uint32)
-    )
-    x = multiply(fmt, x, one(fmt) if args["b"] == Operand.NONE else b)
+    integer = args["a"] in (Source.INT32, Source.INT8, Source.ACC)
+    x = from_int32(fmt, a) if integer else canonical(fmt, a)
+    if args["b"] != Operand.NONE:
+        x = multiply(fmt, x, b)
     if args["c"] != Operand.NONE:
         x = add(fmt, x, one(fmt) if args["c"] == Operand.SELF else c, args["add"])
     return x

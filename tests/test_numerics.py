@@ -179,6 +179,7 @@ def test_random_words_against_rationals(fmt):
         check(n.add(fmt, a, b, mode), [oracle_add(fmt, x, y, mode) for x, y in pairs], a, b)
     x = np.random.default_rng(3).integers(-(1 << 31), 1 << 31, 3000) >> np.arange(3000) % 31
     check(n.from_int32(fmt, x), [encode(fmt, Fraction(int(v))) for v in x], x)
+    check(n.canonical(fmt, a), [oracle_multiply(fmt, x, n.one(fmt)) for x, _ in pairs], a)
     for shift in (-32, -3, 0, 20, 31):
         expected = [oracle_quantise(fmt, int(w), shift, (1 << 31) - 1) for w in a]
         assert list(n.quantise(fmt, a, shift, Quantise.INT32)) == expected
