@@ -168,6 +168,22 @@ def build_once(name: str, key: str) -> Iterator[tuple[Path, Path | None]]:
                 shutil.rmtree(work, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def kept_runtime(folder: Path, *key: object) -> Iterator[None]:
+    """Verilator's own library, compiled once for all designs: its objects are put into ``folder`` before a build
+    and taken from there after the first. ``key``: whatever flags they are compiled with."""
+    found = cache_folder() / "verilator" / f"runtime-{key_of(*key)}"
+    folder.mkdir(exist_ok=True)
+    if found.exists():
+        for path in found.iterdir():
+            shutil.copyfile(path, folder / path.name)
+    yield
+    with build_once("runtime", key_of(*key)) as (_, work):
+        if work is not None:
+            for path in folder.glob("verilated*.o"):
+                shutil.copyfile(path, work / path.name)
+
+
 def shared_library(
     name: str,
     verilog: str,
@@ -230,12 +246,9 @@ def shared_library(
                 "library.so",
             ]
             checked([*command, "top.v", "wrapper.cpp"], work, tool.environment)
-            jobs = f"-j{os.cpu_count() or 1}"
-            checked(
-                ["make", "-s", "-C", "obj", "-f", "Vtop.mk", jobs, *settings, "library.so"],
-                work,
-                tool.environment,
-            )
+            make = ["make", "-s", "-C", "obj", "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", *settings]
+            with kept_runtime(work / "obj", "library", COMPILE, flags, settings):
+                checked([*make, "library.so"], work, tool.environment)
             (work / "obj" / "library.so").rename(work / "library.so")
             shutil.rmtree(work / "obj")
             if not quiet:

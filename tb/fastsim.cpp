@@ -34,7 +34,8 @@ class Simulation {
 
     // Until the first clock edge the streams stand still: a word offered in a cycle moves at its end if ready is set.
     void cycle() {
-        const bool offer = !commands.empty() && (offer_odds > 255 || chance() < offer_odds);
+        // A word once offered stays until it is taken.
+        offer = !commands.empty() && (offer || offer_odds > 255 || chance() < offer_odds);
         const bool take = take_odds > 255 || chance() < take_odds;
         top.PORT(command, valid) = offer;
         top.PORT(command, payload) = offer ? commands.front() : 0;
@@ -42,7 +43,10 @@ class Simulation {
         top.clk = 0;
         top.eval();
         dump(0);
-        if (offer && top.PORT(command, ready)) commands.pop_front();
+        if (offer && top.PORT(command, ready)) {
+            commands.pop_front();
+            offer = false;
+        }
         if (take && top.PORT(response, valid)) responses.push_back(top.PORT(response, payload));
         top.clk = 1;
         top.eval();
@@ -52,6 +56,7 @@ class Simulation {
 
     void reset(uint64_t count) {
         commands.clear();
+        offer = false;
         top.rst = 1;
         for (uint64_t i = 0; i < count; i++) cycle();
         top.rst = 0;
@@ -85,6 +90,7 @@ class Simulation {
     uint64_t random = 1;
 
   private:
+    bool offer = false;
     uint32_t chance() {  // xorshift64
         random ^= random << 13;
         random ^= random >> 7;
@@ -124,6 +130,8 @@ uint64_t lpu_receive(void* sim, uint32_t* words, uint64_t count, uint64_t limit)
 uint64_t lpu_step(void* sim, uint64_t cycles, int until_idle) {
     Simulation& s = of(sim);
     uint64_t done = 0;
+    // START is answered before the tile is busy: look again a little later.
+    for (; until_idle && done < 16 && done < cycles; done++) s.cycle();
     while (done < cycles && !(until_idle && s.commands.empty() && !s.top.busy)) {
         s.cycle();
         done++;

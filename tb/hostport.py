@@ -15,7 +15,8 @@ from golden.mem import Mem
 from golden.mxm import Mxm
 from golden.tile import Tile
 from lpu.arch import TileConfig
-from lpu.isa import decode, queue_names
+from lpu.asm import format_instruction
+from lpu.isa import Instruction, decode, queue_names
 from lpu.program import Program
 from lpu.runtime.machine import MachineError, Result
 from lpu.runtime.protocol import MAGIC, Op, Space, Status, answer, entry_words, split_words
@@ -38,17 +39,25 @@ class HostPort:
     Attributes
     ----------
     tile : the golden tile behind it. result : of the last run.
+    writers : (memory, word) -> the instruction that wrote it last, in text with its cycle (SCATTER left out).
     """
 
     def __init__(self, config: TileConfig):
         self.config = config
-        self.tile = Tile(config)
+        self.tile = Tile(config, self._trace)
+        self.writers: dict[tuple[str, int], str] = {}
         self.result = Result(0, None, 0)
         self._host = self.tile.slices["host0"]
         self._names = queue_names(config)
         self._queues = {name: [0] * config.queue_depth for name in self._names}
         self._commands: deque[int] = deque()
         self._answers: deque[int] = deque()
+
+    def _trace(self, cycle: int, queue: str, instruction: Instruction) -> None:
+        if instruction.op in ("WRITE", "WRITEB"):
+            word = instruction.args["addr"] >> (2 if instruction.op == "WRITEB" else 0)
+            text = f"{queue} {format_instruction(self.config, queue, instruction)} in cycle {cycle}"
+            self.writers[queue.split(".")[0], word] = text
 
     # Transport -----------------------------------------------------------------------------------
 
@@ -111,6 +120,13 @@ class HostPort:
         if not write and space == Space.STATUS:
             return 10
         raise Refused(Status.NO_SPACE)
+
+    def room(self, space: int) -> int:
+        """Entries of a space that can be read or written. Raises Refused if there is no such space."""
+        try:
+            return self._room(space, write=True)
+        except Refused:
+            return self._room(space, write=False)
 
     def _slice(self, space: int) -> object:
         names = self.config.slice_names
