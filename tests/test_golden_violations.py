@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from golden.tile import Tile
@@ -35,6 +34,15 @@ def test_conflict_westward():
         "mxm0.drain": {3: i("DRAIN", acc=0, dst=W0)},
     }
     assert outcome(queues) == ("CONFLICT", 3, 4)
+
+
+def test_conflict_is_where_the_later_one_enters():
+    """The sum of sxm0 leaves westward in cycle 7 and meets a word of mem0, known earlier, in cycle 8."""
+    queues = {
+        "mem0.read": {0: i("READ", addr=0, dst=E0), 6: i("READ", addr=0, dst=W0)},
+        "sxm0.reduce": {2: i("REDUCE", acc=0, how=Reduction.SUM, src=E0, clear=1, emit=1, dst=W0)},
+    }
+    assert outcome(queues) == ("CONFLICT", 1, 8)
 
 
 def test_conflict_of_one_byte_stream():
@@ -256,14 +264,13 @@ def test_violation_of_a_run_does_not_stay():
 
 
 def test_streams_are_remembered_long_enough():
-    """Values far apart in time, over more cycles than the fabric keeps a generation of streams."""
-    tile = tile_with(mem0=np.arange(32).reshape(8, 4))
-    times = range(0, 6000, 97)
+    """A value in flight in every cycle, over more cycles than the fabric keeps a generation of streams."""
+    tile = tile_with(mem0=ramp(8))
     queues = {
-        "mem0.read": {t: i("READ", addr=n % 8, dst=E0) for n, t in enumerate(times)},
-        "mem1.write": {t + 5: i("WRITE", addr=n, src=E0) for n, t in enumerate(times)},
+        "mem0.read": {1000 * n: i("READ", addr=n, count=1000, dst=E0) for n in range(4)},
+        "mem1.write": {5 + 1000 * n: i("WRITE", addr=n, count=1000, src=E0) for n in range(4)},
     }
     assert outcome(queues, tile) is None
-    assert tile.read_memory("mem1", 0, 62).tolist() == [
-        [4 * (n % 8) + lane for lane in range(4)] for n in range(62)
-    ]
+    assert (tile.read_memory("mem1", 0, 4) == ramp(4)).all()
+    queues["mem1.write"][4005] = i("WRITE", addr=9, src=E0)
+    assert outcome(queues, tile) == ("NO_OPERAND", 5, 4006)
