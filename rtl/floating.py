@@ -6,7 +6,7 @@ reset: control travels beside them.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,6 +23,9 @@ from rtl.floating_parts import (
     pack,
     shift_right_sticky,
 )
+
+#: Bits of the number that :func:`quantise_origin` returns, signed.
+ORIGIN_BITS = 9
 
 
 class Convert(wiring.Component):
@@ -278,6 +281,11 @@ class Add(wiring.Component):
         return m
 
 
+def quantise_origin(fmt: FloatFormat, shift: Value) -> Value:
+    """What :class:`Quantise` wants to know of a shift: the biased exponent of 2**(30 - shift)."""
+    return (30 + fmt.bias - shift)[:ORIGIN_BITS]
+
+
 class Quantise(wiring.Component):
     """Float times a power of two, to int8 or int32, saturating symmetrically.
 
@@ -289,39 +297,44 @@ class Quantise(wiring.Component):
 
     Members
     -------
-    i : In, float. target : In, lpu.isa.Quantise. shift : In, binary exponent added. o : Out, sign-extended integer.
+    i : In, float. target : In, lpu.isa.Quantise. origin : In, see :func:`quantise_origin`. o : Out, sign-extended
+    integer.
     """
 
     latency = timing.QUANTISE
 
     def __init__(self, *, fmt: FloatFormat):
         self._fmt = fmt
-        super().__init__({"i": In(fmt.width), "target": In(2), "shift": In(Shape(6, True)), "o": Out(32)})
+        super().__init__(
+            {"i": In(fmt.width), "target": In(2), "origin": In(Shape(ORIGIN_BITS, True)), "o": Out(32)}
+        )
 
     def elaborate(self, platform):
         m = Module()
         fmt = self._fmt
-        # Cycle 0: the distance by which the significand, its top bit of weight 2**30, is too high.
+        # Cycle 0: the significand, its top bit of weight 2**30, is `down` places too high. Shift by the low bits.
         x = Fields(fmt, self.i)
-        down = Signal(Shape(max(fmt.exponent, 6) + 2, True))
-        m.d.comb += down.eq(Const(30 + fmt.bias) - x.exponent - self.shift)
+        down = Signal(Shape(ORIGIN_BITS, True))
+        m.d.comb += down.eq(self.origin - x.exponent)
         byte = self.target == Target.INT8
         sign = Signal(reset_less=True)
-        mantissa = Signal(fmt.mantissa, reset_less=True)
-        amount = Signal(5, reset_less=True)
+        amount = Signal(3, reset_less=True)
         zero, full, byte_1 = Signal(reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        early = Cat(Const(0, 31 - fmt.mantissa), x.mantissa, 1)
+        for n in range(2):
+            early = Mux(down[n], early[1 << n :], early)
+        significand = Signal(32, reset_less=True)
         m.d.sync += [
             sign.eq(x.sign),
-            mantissa.eq(x.mantissa),
-            amount.eq(down),
+            significand.eq(early),
+            amount.eq(down[2:5]),
             zero.eq(x.zero | x.nan | (~x.top & (down > 31))),
             full.eq(x.top | (down < Mux(byte, 24, 0))),
             byte_1.eq(byte),
         ]
 
-        # Cycle 1: shift, round, apply the sign: -(n + up) is ~n + 1 - up.
-        low = Const(0, 31 - fmt.mantissa)
-        aligned, lost = shift_right_sticky(Cat(low, mantissa, 1), amount)
+        # Cycle 1: shift on, round, apply the sign: -(n + up) is ~n + 1 - up.
+        aligned, lost = shift_right_sticky(significand, amount, unit=4)
         whole, guard = aligned[1:], aligned[0]
         up = guard & (lost | whole[0]) & ~(byte_1 & whole[:7].all())
         limit = Cat(Const(0x7F, 7), (~byte_1).replicate(24))

@@ -76,11 +76,11 @@ def leading_bits(value: Value) -> tuple[Value, Value]:
     return zeros, Mux(zeros[0], shift_in(value, 1), value)
 
 
-def shift_right_sticky(value: Value, amount: Value) -> tuple[Value, Value]:
-    """(``value >> amount``, whether a one fell off)."""
+def shift_right_sticky(value: Value, amount: Value, *, unit: int = 1) -> tuple[Value, Value]:
+    """(``value`` shifted right by ``unit * amount``, whether a one fell off)."""
     lost = Const(0, 1)
-    for n in reversed(range(len(amount))):
-        step = min(1 << n, len(value))
+    for n in range(len(amount)):
+        step = min(unit << n, len(value))
         lost = lost | (amount[n] & value[:step].any())
         value = Mux(amount[n], value[step:], value)
     return value, lost

@@ -11,6 +11,7 @@ from lpu.arch import FloatFormat
 from lpu.isa import Special as Function
 from lpu.tables import (
     BASE_BITS,
+    EXP2_AT,
     RECIP_AT,
     RSQRT_EVEN_AT,
     SHIFT,
@@ -25,6 +26,12 @@ from rtl.floating_parts import Fields, Product, add_carry, leading_bits, leading
 REST_BITS = 16
 #: Places of the normaliser: enough for 1 + BASE_BITS and for every mantissa.
 PLACES = 24
+
+
+def table_words() -> list[int]:
+    """The table as the unit keeps it: one subtracted from each base, modulo 2**20."""
+    mask = (1 << BASE_BITS) - 1
+    return [(word & ~mask) | ((word - 1) & mask) for word in special_table()]
 
 
 class Special(wiring.Component):
@@ -68,11 +75,12 @@ class Special(wiring.Component):
         highest = max(exp - 2, 3)
         fixed = Signal(highest + 1 + BASE_BITS, reset_less=True)
         shifted = Cat(Const(0, len(fixed) - size - 1), x.mantissa, 1)
-        down = (highest + bias - x.exponent)[:5]
+        far = x.exponent <= highest + bias - 32 if highest + bias >= 32 else x.zero
+        down = (highest + bias - x.exponent)[:5] | far.replicate(5)
         for n in range(5):
             shifted = Mux(down[n], shifted[1 << n :], shifted)
-        far = x.exponent <= highest + bias - 32 if highest + bias >= 32 else x.zero
-        m.d.sync += fixed.eq(Mux(far, 0, shifted))
+        # exp2 of a negative number takes ~|x|, one added in cycle 1.
+        m.d.sync += fixed.eq(shifted ^ (is_exp2 & x.sign).replicate(len(fixed)))
         vast = x.exponent >= bias + exp - 1
         nan = x.nan | (is_rsqrt & x.sign & ~x.zero)
         inf = (is_exp2 & vast & ~x.sign) | ((is_recip | is_rsqrt) & x.zero)
@@ -81,57 +89,45 @@ class Special(wiring.Component):
         exponent = delay(x.exponent, 1, "exponent")
         negative = delay(x.sign, 1, "negative")
         mantissa = delay(x.mantissa, 1, "mantissa")
-        octaves = delay(Cat(x.exponent >= bias + n for n in range(5)), 1, "octaves")
+        above_one = delay(x.exponent >= bias, 1, "above_one")
+        saturated = delay(is_sigmoid & (x.exponent >= bias + 4), 1, "saturated")
 
         # Cycle 1: table address and remainder.
         exp2, recip, rsqrt, sigmoid = functions
         fraction = Cat(Const(0, max(0, BASE_BITS - size)), mantissa)[-BASE_BITS:]
-        flip = negative.replicate(len(fixed) + 1)
         power = Signal(len(fixed) + 1)
-        m.d.comb += power.eq(add_carry(Cat(fixed, 0) ^ flip, Const(0, len(power)), negative))
-        above_one = octaves[0]
+        flip = exp2 & negative
+        m.d.comb += power.eq(add_carry(Cat(fixed, flip), Const(0, len(power)), flip))
         octave = Cat(~exponent[0], exponent[0] ^ exponent[1])
-        address = Mux(
-            exp2,
-            power[14:20],
-            Mux(
-                recip,
-                RECIP_AT | fraction[13:],
-                Mux(
-                    rsqrt,
-                    RSQRT_EVEN_AT | Cat(fraction[14:], ~exponent[0]),
-                    Mux(
-                        above_one,
-                        SIGMOID_AT | Cat(fraction[15:], octave),
-                        SIGMOID_LOW_AT | fixed[15:20],
-                    ),
-                ),
-            ),
-        )
-        rest = Signal(REST_BITS, reset_less=True)
-        bounded = Cat(Const(0, 2), fixed[4:15], Cat(fixed[15 + n] & octaves[1 + n] for n in range(3)))
-        m.d.sync += rest.eq(
-            Mux(exp2, power[:14], Mux(recip, fraction[:13], Mux(rsqrt, fraction[:14], bounded)))
-        )
+        # The remainder of a sigmoid grows by a bit each octave.
+        more = (above_one & octave.any(), above_one & octave[1], above_one & octave.all())
+        bounded = Cat(Const(0, 2), fixed[4:15], Cat(fixed[15 + n] & bit for n, bit in enumerate(more)))
+        of_fraction = Cat(fraction[:13], fraction[13] & rsqrt)
+        rest = delay(Mux(exp2, power[:14], Mux(sigmoid, bounded, of_fraction)), 1, "rest")
+        address = Signal(9)
+        with m.If(exp2):
+            m.d.comb += address.eq(EXP2_AT | power[14:20])
+        with m.Elif(recip):
+            m.d.comb += address.eq(RECIP_AT | fraction[13:])
+        with m.Elif(rsqrt):
+            m.d.comb += address.eq(RSQRT_EVEN_AT | Cat(fraction[14:], ~exponent[0]))
+        with m.Elif(above_one):
+            m.d.comb += address.eq(SIGMOID_AT | Cat(fraction[15:], octave))
+        with m.Else():
+            m.d.comb += address.eq(SIGMOID_LOW_AT | fixed[15:20])
         m.submodules.table = table = memory.Memory(
-            shape=BASE_BITS + SLOPE_BITS, depth=512, init=special_table(), attrs={"ram_style": "block"}
+            shape=BASE_BITS + SLOPE_BITS, depth=512, init=table_words(), attrs={"ram_style": "block"}
         )
         port = table.read_port()
         m.d.comb += port.addr.eq(address)
-        # Results that need no table.
-        half = sigmoid & ~fixed[4:].any() & ~octaves[4]
-        exact = Mux(
-            exp2,
-            ~fixed[:BASE_BITS].any(),
-            Mux(sigmoid, half | octaves[4], ~fraction.any() & ~(rsqrt & ~exponent[0])),
-        )
-        exact_2, half_2 = delay(exact, 1, "exact"), delay(half, 1, "half")
-        turn_2 = delay(sigmoid & negative, 1, "turn")
+        segment = delay(address[:7], 1, "segment")
         functions_2 = delay(functions, 1, "function_2")
         exponent_2 = delay(exponent, 1, "exponent_2")
         whole = delay(power[BASE_BITS:], 1, "whole")
+        turn_2 = delay(sigmoid & negative, 1, "turn")
+        above_one_2, saturated_2 = delay(above_one, 1, "above_one_2"), delay(saturated, 1, "saturated_2")
 
-        # Cycle 2: table out; exponent of the result, one rule a function in one sum.
+        # Cycle 2: table out; results that need none; exponent of the result, one rule a function in one sum.
         m.submodules.product = product = Product(a_width=SLOPE_BITS, b_width=REST_BITS + 1, signed=True)
         m.d.comb += [
             product.a.eq(port.data[BASE_BITS:].as_signed()),
@@ -139,7 +135,11 @@ class Special(wiring.Component):
         ]
         base = delay(port.data[:BASE_BITS], 1, "base")
         exp2_2, recip_2, rsqrt_2, sigmoid_2 = functions_2
-        wide = Shape(max(exp, 6) + 2, True)
+        first = ~segment[:6].any()
+        start = ~rest.any() & first
+        half = sigmoid_2 & start & ~above_one_2
+        exact = Mux(sigmoid_2, half | saturated_2, start & ~segment[6])
+        wide = Shape(exp + 1, True)
         left, right, result_exponent = Signal(wide), Signal(wide), Signal(wide, reset_less=True)
         m.d.comb += [
             left.eq(
@@ -151,18 +151,22 @@ class Special(wiring.Component):
             ),
             right.eq(Mux(recip_2, -2, Mux(rsqrt_2, 3 * (1 << (exp - 2)) - 2, bias))),
         ]
-        carry = (recip_2 & exact_2) | (rsqrt_2 & ~(exponent_2[0] & ~exact_2))
+        carry = (recip_2 & exact) | (rsqrt_2 & ~(exponent_2[0] & ~exact))
         m.d.sync += result_exponent.eq(add_carry(left, right, carry))
-        exact_3, half_3 = delay(exact_2, 1, "exact_3"), delay(half_2, 1, "half_3")
-        turn_3, exp2_3 = delay(turn_2, 1, "turn_3"), delay(exp2_2, 1, "exp2_3")
-        sigmoid_3 = delay(sigmoid_2, 1, "sigmoid_3")
-
-        # Cycle 3: multiply; the base, of 1 - y for a sigmoid of negative x.
-        turned = add_carry(
-            Cat(base ^ turn_3.replicate(BASE_BITS), ~sigmoid_3), Const(0, BASE_BITS + 1), turn_3
+        exact_3, half_3 = delay(exact, 1, "exact"), delay(half, 1, "half")
+        turn_3, sigmoid_3, exp2_3 = (
+            delay(turn_2, 1, "turn_3"),
+            delay(sigmoid_2, 1, "sigmoid_3"),
+            delay(exp2_2, 1, "exp2_3"),
         )
-        constant = Cat(Const(0, BASE_BITS - 1), half_3, ~half_3 & ~turn_3)
-        base_4 = delay(Mux(exact_3, constant, turned), 1, "base_4")
+        # The table holds base - 1, so that both y and 1 - y take a carry of one. Only exp2 has a base of 0.
+        borrow_3 = delay(first & exp2_2, 1, "borrow")
+
+        # Cycle 3: multiply; base - 1, ~(base - 1) for 1 - y, or one less than the exact result.
+        base_4 = Signal(BASE_BITS + 1, reset_less=True)
+        low = (base ^ turn_3.replicate(BASE_BITS)) | exact_3.replicate(BASE_BITS)
+        leading = Mux(sigmoid_3, exact_3 & turn_3 & ~half_3, ~exact_3 & ~borrow_3)
+        m.d.sync += base_4.eq(Cat(low[:-1], low[-1] & ~half_3, leading))
         exponent_5 = delay(result_exponent, 2, "exponent_5").as_signed()
         exact_4, turn_4 = delay(exact_3, 1, "exact_4"), delay(turn_3, 1, "turn_4")
         # exp2 flushes by its exponent before rounding.
@@ -171,10 +175,9 @@ class Special(wiring.Component):
 
         # Cycle 4: interpolate.
         step = product.product[SHIFT:]
-        turning = turn_4 & ~exact_4
         addend = Signal(Shape(BASE_BITS + 1, True))
         m.d.comb += addend.eq(Mux(exact_4, 0, (step ^ turn_4.replicate(len(step))).as_signed()))
-        value = delay(add_carry(base_4, addend, turning), 1, "value")
+        value = delay(add_carry(base_4, addend, Const(1, 1)), 1, "value")
 
         # Cycle 5: shift out leading zero nibbles (sigmoid only: the others have a leading one).
         nibbles, coarse = leading_nibbles(Cat(Const(0, PLACES - len(value)), value))
