@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from lpu.arch import SliceKind, TileConfig, clog2
 from lpu.isa import layout, queue_names
+from lpu.timing import ADD, CONVERT, MULTIPLY, QUANTISE, SPECIAL, pass_visible, reduce_result
 from rtl.streams import LOAD_READ_LATENCY, load_bus
 
 MAGIC = 0x4C505531
@@ -16,6 +17,14 @@ DONE, UNKNOWN_OP, NO_SPACE, PAST_END, BUSY, NO_ROOM = range(6)
 #: Spaces of the load bus; below QUEUE_SPACE they are slice positions.
 QUEUE_SPACE, INDEX_SPACE, MASK_SPACE, STATUS_SPACE = 64, 128, 129, 130
 STATUS_WORDS = 10
+#: Cycles from ``bus.read`` to ``read_data``: a slice's own, and one each way for the tile to spread and to gather.
+READ_LATENCY = LOAD_READ_LATENCY + 2
+
+
+def settle_cycles(config: TileConfig) -> int:
+    """Cycles after the last dispatch in which something may still be under way within slices or between them."""
+    chain = 2 + CONVERT + 2 * MULTIPLY + ADD + SPECIAL + QUANTISE + 2 * config.beats
+    return max(chain, pass_visible(config), reduce_result(config)) + len(config.floorplan) + 8
 
 
 def spaces(config: TileConfig) -> list[tuple[int, int, int, bool, bool]]:
@@ -40,7 +49,8 @@ class Port(wiring.Component):
     """Host command interpreter.
 
     Elastic at both ends; one command at a time, one data word of a WRITE a cycle. Everything towards the tile comes
-    from registers. Commands, answers and status codes are those of docs/architecture.md, "Host port".
+    from registers. Commands, answers and status codes are those of docs/architecture.md, "Host port". After reset, and
+    for CLEAR when the queues have stood still for ``settle_cycles``, zeros are written to index registers and lane masks.
 
     Parameters
     ----------
@@ -50,7 +60,8 @@ class Port(wiring.Component):
     -------
     command : In, 32-bit stream. response : Out, 32-bit stream.
     bus : Out, load bus. read_data : In, the answers of all that hang on it, or-ed.
-    start : Out, strobe; ``start_entry`` : Out, queue word. clear : Out, strobe.
+    start : Out, strobe; ``start_entry`` : Out, queue word. halt : Out, strobe for the queues. clear : Out, strobe for
+    FIFOs and status.
     busy : In, a program runs; set from the cycle after ``start``.
     status : In, status words 0 to 5 (flags, violation, violation cycle, cycles low and high, passes).
     tokens_in : Out, 16-bit stream to the token input FIFO. tokens_out : In, 16-bit stream from the token output FIFO.
@@ -69,6 +80,7 @@ class Port(wiring.Component):
                 "read_data": In(32),
                 "start": Out(1),
                 "start_entry": Out(clog2(config.queue_depth)),
+                "halt": Out(1),
                 "clear": Out(1),
                 "busy": In(1),
                 "status": In(data.ArrayLayout(32, 6)),
@@ -128,8 +140,24 @@ class Port(wiring.Component):
             self.bus.word.eq(word),
             self.bus.data.eq(self.command.payload),
             self.start.eq(0),
+            self.halt.eq(0),
             self.clear.eq(0),
         ]
+
+        # Index registers and lane masks are wiped word by word; the last bit says which.
+        mask_words = -(-config.lanes // 32)
+        settling = Signal(range(settle_cycles(config)))
+        wipe = Signal(1 + clog2(max(config.index_registers, config.masks * mask_words)))
+        wiping, wiped = Signal(), wipe[:-1]
+        with m.If(wiping):
+            m.d.sync += [
+                self.bus.space.eq(Mux(wipe[-1], MASK_SPACE, INDEX_SPACE)),
+                self.bus.entry.eq(
+                    Mux(wipe[-1], wiped >> clog2(mask_words) if mask_words > 1 else wiped, wiped)
+                ),
+                self.bus.word.eq(Mux(wipe[-1], wiped & (mask_words - 1), 0)),
+                self.bus.data.eq(0),
+            ]
         last_word = word == (size - 1)[:7]
 
         def advance():
@@ -143,7 +171,7 @@ class Port(wiring.Component):
             self.tokens_in.payload.eq(self.command.payload),
             self.vectors_in.payload.eq(self.command.payload),
         ]
-        wait = Signal(range(LOAD_READ_LATENCY + 2))
+        wait = Signal(range(READ_LATENCY + 1))
         value = Signal(32)
         fingerprint = int(config.fingerprint, 16)
         greeting = Array(
@@ -157,7 +185,19 @@ class Port(wiring.Component):
         )
         status_words = Array([*(self.status[n] for n in range(6)), *waiting])
 
-        with m.FSM():
+        with m.FSM(init="wipe"):
+            with m.State("settle"):
+                m.d.sync += settling.eq(settling + 1)
+                with m.If(settling == settle_cycles(config) - 1):
+                    m.d.sync += [settling.eq(0), self.clear.eq(1)]
+                    m.next = "wipe"
+            with m.State("wipe"):
+                m.d.comb += [wiping.eq(1), strobe_write.eq(1)]
+                m.d.sync += wipe.eq(wipe + 1)
+                with m.If(wipe.all()):
+                    m.next = "header"
+                    with m.If(op == CLEAR):
+                        m.next = "answer"
             with m.State("header"):
                 m.d.comb += self.command.ready.eq(1)
                 m.d.sync += [answer.eq(0), status.eq(DONE), sent.eq(0), word.eq(0), accept.eq(0)]
@@ -196,7 +236,8 @@ class Port(wiring.Component):
                         enough = vectors <= self.vectors_waiting_out
                         m.d.sync += answer.eq(Mux(enough, vectors, self.vectors_waiting_out) << lanes_log)
                     with m.Case(CLEAR):
-                        m.d.sync += self.clear.eq(1)
+                        m.d.sync += self.halt.eq(1)
+                        m.next = "settle"
                     with m.Default():
                         m.d.sync += status.eq(UNKNOWN_OP)
             with m.State("entry"):
@@ -281,9 +322,8 @@ class Port(wiring.Component):
                         self.vectors_out.ready.eq(self.response.ready),
                     ]
             with m.State("fetch"):
-                # The bus is registered, so the answer is one cycle further away.
                 m.d.sync += wait.eq(wait + 1)
-                with m.If(wait == LOAD_READ_LATENCY):
+                with m.If(wait == READ_LATENCY):
                     m.d.sync += value.eq(self.read_data)
                     advance()
                     m.next = "value"

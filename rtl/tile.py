@@ -1,0 +1,257 @@
+"""The tile: slices in a row, their queues, the host port, and the status of a run."""
+
+from __future__ import annotations
+
+from functools import reduce
+from itertools import pairwise
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from lpu.arch import SliceKind, TileConfig, clog2
+from lpu.isa import queue_names
+from lpu.runtime.machine import ViolationKind
+from rtl.host import MASK_LATENCY, Host
+from rtl.icu import NOTIFY_LATENCY, START_LATENCY, Queue
+from rtl.mem import Mem
+from rtl.mxm import Mxm
+from rtl.port import Port, settle_cycles
+from rtl.streams import VIOLATION, Hop, delayed, load_bus
+from rtl.sxm import Sxm
+
+_SLICES = {
+    SliceKind.HOST: Host,
+    SliceKind.MEM: Mem,
+    SliceKind.MXM: Mxm,
+    SliceKind.SXM: Sxm,
+}
+#: Cycles from an event to the cycle in which the collector latches it: one in the slice, one to gather.
+_EVENT_LATENCY = 2
+
+
+def build_slice(config: TileConfig, name: str) -> wiring.Component:
+    """The component of a slice; a link's place is an empty hop."""
+    kind = config.spec(name).kind
+    if kind is SliceKind.VXM:
+        from rtl.vxm import Vxm
+
+        return Vxm(config, name)
+    return Hop(config, name, injections=0) if kind is SliceKind.C2C else _SLICES[kind](config, name)
+
+
+class Status(wiring.Component):
+    """What a run leaves behind: cycle count, passes, first violation.
+
+    Counts program cycles from ``start`` on, _EVENT_LATENCY late, so that an event meets the number of its own cycle. Of events of
+    one cycle the westernmost is first; a slice's own and its queues' RANGE of one cycle count as the smaller kind.
+
+    Parameters
+    ----------
+    config : the tile's.
+
+    Members
+    -------
+    start, clear : In, strobes; start as the queues see it.
+    running : In, some queue runs. passing : In, a bit for each MXM that dispatches a PASS.
+    violations : In, of each slice, one cycle after the event. ranges : In, of each slice's queues, likewise.
+    words : Out, status words 0 to 5, but for the busy flag.
+    """
+
+    def __init__(self, config: TileConfig):
+        self._count = len(config.floorplan)
+        arrays = sum(spec.kind is SliceKind.MXM for spec in config.floorplan)
+        super().__init__(
+            {
+                "start": In(1),
+                "clear": In(1),
+                "running": In(1),
+                "passing": In(max(1, arrays)),
+                "violations": In(data.ArrayLayout(VIOLATION, self._count)),
+                "ranges": In(self._count),
+                "words": Out(data.ArrayLayout(32, 6)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        fresh = Signal()
+        m.d.comb += fresh.eq(self.start | self.clear)
+
+        # Program cycle 0 is START_LATENCY after start, and the number is late by as much as the events.
+        cycle = Signal(48, reset_less=True)
+        m.d.sync += cycle.eq(cycle + 1)
+        with m.If(self.start):
+            m.d.sync += cycle.eq(-(START_LATENCY + _EVENT_LATENCY - 1))
+        # A queue has stopped running in the cycle of its HALT; that cycle is the last to be copied.
+        cycles, passes = Signal(48), Signal(32)
+        with m.If(delayed(m, self.running, _EVENT_LATENCY + 1, reset_less=False) & ~cycle[-1]):
+            m.d.sync += cycles.eq(cycle)
+        passing = delayed(m, self.passing, 1, reset_less=False)
+        m.d.sync += passes.eq(passes + sum(passing[1:], passing[0]))
+
+        # Cycle 1: one event a slice. Cycle 2: the first of them, if none was before.
+        events, kinds = Signal(self._count), [Signal(3, name=f"kind{p}") for p in range(self._count)]
+        for position, kind in enumerate(kinds):
+            own, past = self.violations[position], self.ranges[position]
+            late = own.kind > ViolationKind.RANGE
+            m.d.sync += [
+                events[position].eq(own.valid | past),
+                kind.eq(Mux(past & (late | ~own.valid), ViolationKind.RANGE, own.kind)),
+            ]
+        violated = Signal()
+        where, what, when = Signal(clog2(self._count)), Signal(3), Signal(32)
+        with m.If(events.any() & ~violated):
+            m.d.sync += [violated.eq(1), when.eq(cycle)]
+            for position in reversed(range(self._count)):
+                with m.If(events[position]):
+                    m.d.sync += [where.eq(position), what.eq(kinds[position])]
+        with m.If(fresh):
+            m.d.sync += [violated.eq(0), where.eq(0), what.eq(0), when.eq(0), cycles.eq(0), passes.eq(0)]
+        m.d.comb += [
+            self.words[0].eq(Cat(0, violated)),
+            self.words[1].eq(Cat(what, Const(0, 5), where)),
+            self.words[2].eq(when),
+            Cat(self.words[3], self.words[4]).eq(cycles),
+            self.words[5].eq(passes),
+        ]
+        return m
+
+
+class Tile(wiring.Component):
+    """A whole tile.
+
+    Parameters
+    ----------
+    config : what to build.
+
+    Members
+    -------
+    command : In, 32-bit stream. response : Out, 32-bit stream. Both as docs/architecture.md, "Host port", says.
+    busy : Out, from START until all queues have halted and nothing is under way. violation : Out, of that run.
+    """
+
+    def __init__(self, config: TileConfig):
+        self._config = config
+        super().__init__(
+            {
+                "command": In(stream.Signature(32)),
+                "response": Out(stream.Signature(32)),
+                "busy": Out(1),
+                "violation": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        names = config.slice_names
+        slices = {name: build_slice(config, name) for name in names}
+        queues = {name: Queue(config, name) for name in queue_names(config)}
+        for name, component in slices.items():
+            m.submodules[name] = component
+        for name, queue in queues.items():
+            m.submodules[name.replace(".", "_")] = queue
+        m.submodules.port = port = Port(config)
+        m.submodules.status = status = Status(config)
+        host = slices["host0"]
+
+        # The row; nothing comes in at its ends.
+        for west, east in pairwise(names):
+            for part in ("data", "valid"):
+                m.d.comb += [
+                    getattr(slices[east].east_in, part).eq(getattr(slices[west].east_out, part)),
+                    getattr(slices[west].west_in, part).eq(getattr(slices[east].west_out, part)),
+                ]
+
+        # Queues and what all of them hear.
+        start, entry = delayed(m, port.start, 1, reset_less=False), delayed(m, port.start_entry, 1)
+        halt = delayed(m, port.halt, 1, reset_less=False)
+        notified = Cat(queue.notify for queue in queues.values()).any()
+        notified = delayed(m, notified, NOTIFY_LATENCY, reset_less=False)
+        for name, queue in queues.items():
+            slice_name, unit = name.split(".")
+            wiring.connect(m, queue.instruction, getattr(slices[slice_name], unit))
+            m.d.comb += [
+                queue.start.eq(start),
+                queue.entry.eq(entry),
+                queue.halt.eq(halt),
+                queue.notified.eq(notified),
+                *(
+                    getattr(queue.index_write, part).eq(getattr(host.index_write, part))
+                    for part in ("enable", "number", "value")
+                ),
+            ]
+
+        # Load bus and lane masks, spread from registers.
+        bus = load_bus().create()
+        for part in load_bus().members:
+            m.d.sync += getattr(bus, part).eq(getattr(port.bus, part))
+        masks = delayed(m, host.masks.as_value(), MASK_LATENCY)
+        answers = []
+        for component in (*slices.values(), *queues.values()):
+            members = component.signature.members
+            for member in ("bus", "load"):
+                if (
+                    member in members
+                    and members[member].is_signature
+                    and members[member].signature == load_bus()
+                ):
+                    for part in load_bus().members:
+                        m.d.comb += getattr(getattr(component, member), part).eq(getattr(bus, part))
+            if "masks" in members and component is not host:
+                m.d.comb += component.masks.as_value().eq(masks)
+            if "read_data" in members:
+                answers.append(component.read_data)
+        m.d.sync += port.read_data.eq(reduce(or_, answers))
+
+        # The host port's FIFOs.
+        for fifo in ("tokens", "vectors"):
+            wiring.connect(m, getattr(port, f"{fifo}_in"), getattr(host, f"{fifo}_in"))
+            wiring.connect(m, getattr(port, f"{fifo}_out"), getattr(host, f"{fifo}_out"))
+            for way in ("in", "out"):
+                m.d.comb += getattr(port, f"{fifo}_waiting_{way}").eq(getattr(host, f"{fifo}_{way}_level"))
+        m.d.comb += host.clear.eq(port.clear)
+
+        # Status.
+        running = Signal()
+        m.d.comb += [
+            running.eq(Cat(queue.running for queue in queues.values()).any()),
+            status.start.eq(start),
+            status.clear.eq(port.clear),
+            status.running.eq(running),
+            status.passing.eq(
+                Cat(queue.instruction.valid for name, queue in queues.items() if name.endswith(".passes"))
+            ),
+        ]
+        for position, name in enumerate(names):
+            if "violation" in slices[name].signature.members:
+                m.d.comb += status.violations[position].eq(slices[name].violation)
+            past = [
+                queue.out_of_range for queue_name, queue in queues.items() if queue_name.split(".")[0] == name
+            ]
+            m.d.comb += status.ranges[position].eq(Cat(past).any() if past else 0)
+        self._busy(m, port, running, status)
+
+        wiring.connect(m, wiring.flipped(self.command), port.command)
+        wiring.connect(m, port.response, wiring.flipped(self.response))
+        return m
+
+    def _busy(self, m: Module, port: Port, running: Value, status: Status) -> None:
+        """Busy lasts until what was dispatched last has had its effect."""
+        settling = Signal(range(settle_cycles(self._config) + 1))
+        with m.If(port.start):
+            m.d.sync += [self.busy.eq(1), settling.eq(0)]
+        with m.Elif(running):
+            m.d.sync += settling.eq(0)
+        with m.Elif(settling == settle_cycles(self._config)):
+            m.d.sync += self.busy.eq(0)
+        with m.Else():
+            m.d.sync += settling.eq(settling + 1)
+        m.d.comb += [
+            port.busy.eq(self.busy),
+            port.status.eq(status.words),
+            port.status[0].eq(Cat(self.busy, self.violation)),
+            self.violation.eq(status.words[0][1]),
+        ]
