@@ -7,15 +7,30 @@ CRCs detect truncation and damage.
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lpu.arch import ConfigError, SliceKind, TileConfig
+from lpu.arch import SliceKind, TileConfig
 from lpu.isa import Instruction, IsaError, decode, encode, layout, queue_names
 
 FORMAT = "open-lpu program 1"
+#: What zip, JSON and the decoders raise on a file that is damaged.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+)
 
 
 class ProgramError(ValueError):
@@ -35,7 +50,8 @@ class Program:
         each ``ceil(lanes / 8)`` bytes little-endian. Shorter images leave the rest unwritten.
     entries : label -> queue word at which all queues start.
     symbols : name -> anything JSON can hold (where the result lies, how it is shaped).
-    cycles : label -> predicted cycles, from the first dispatch to the last HALT; an int, or a formula as text over index registers.
+    cycles : label -> predicted cycles, from the first dispatch to the last HALT; an int, or a formula as text over
+        index registers.
     """
 
     config: TileConfig
@@ -63,8 +79,10 @@ class Program:
                     f"image {name} has {len(data)} bytes, {self.config.name} has room for {room}: {len(data) - room} too many"
                 )
             if len(data) % unit:
-                raise ProgramError(f"image {name} has {len(data)} bytes, not a multiple of {unit} (one whole entry)")
-        if "masks" in self.images and self.images["masks"]:
+                raise ProgramError(
+                    f"image {name} has {len(data)} bytes, not a multiple of {unit} (one whole entry)"
+                )
+        if self.images.get("masks"):
             size = (self.config.lanes + 7) // 8
             if int.from_bytes(self.images["masks"][:size], "little") != (1 << self.config.lanes) - 1:
                 raise ProgramError("image masks: mask 0 is always all lanes; start the image with all ones")
@@ -96,7 +114,9 @@ class Program:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("program.json", json.dumps(header, indent=1))
             for queue, size in names.items():
-                archive.writestr(f"queues/{queue}", b"".join(w.to_bytes(size, "little") for w in self.words(queue)))
+                archive.writestr(
+                    f"queues/{queue}", b"".join(w.to_bytes(size, "little") for w in self.words(queue))
+                )
             for name, data in self.images.items():
                 archive.writestr(f"images/{name}", data)
 
@@ -107,10 +127,14 @@ class Program:
             with zipfile.ZipFile(path) as archive:
                 header = json.loads(archive.read("program.json"))
                 if header.get("format") != FORMAT:
-                    raise ProgramError(f"{path}: format is {header.get('format')!r}, this release reads {FORMAT!r}")
+                    raise ProgramError(
+                        f"{path}: format is {header.get('format')!r}, this release reads {FORMAT!r}"
+                    )
                 made_for = TileConfig.from_dict(header["config"])
                 if made_for.fingerprint != header["fingerprint"]:
-                    raise ProgramError(f"{path}: its configuration does not match its fingerprint; the file is damaged")
+                    raise ProgramError(
+                        f"{path}: its configuration does not match its fingerprint; the file is damaged"
+                    )
                 if config is not None and config.fingerprint != made_for.fingerprint:
                     raise ProgramError(
                         f"{path} was made for configuration {made_for.name} ({made_for.fingerprint}), "
@@ -122,14 +146,19 @@ class Program:
                 for queue, size in header["queues"].items():
                     raw = archive.read(f"queues/{queue}")
                     program.queues[queue] = [
-                        decode(made_for, queue, int.from_bytes(raw[i : i + size], "little")) for i in range(0, len(raw), size)
+                        decode(made_for, queue, int.from_bytes(raw[i : i + size], "little"))
+                        for i in range(0, len(raw), size)
                     ]
                 for name in header["images"]:
                     program.images[name] = archive.read(f"images/{name}")
         except OSError as error:
             raise ProgramError(f"cannot read program {path}: {error.strerror or error}") from None
-        except (zipfile.BadZipFile, KeyError, EOFError, json.JSONDecodeError, ConfigError, IsaError) as error:
-            raise ProgramError(f"{path} is not a whole program file (truncated or damaged): {error}") from None
+        except ProgramError:
+            raise
+        except _DAMAGE as error:
+            raise ProgramError(
+                f"{path} is not a whole program file (truncated or damaged): {error}"
+            ) from None
         program.check()
         return program
 

@@ -8,7 +8,7 @@ as if every lane were in them; so no program passes that could fail, but a few t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,6 @@ from lpu.asm import format_instruction
 from lpu.compiler.expand import Dispatch, Expansion, addresses, expand, slot_fields
 from lpu.isa import Destination, IsaError, encode, stream_name
 from lpu.program import Program, ProgramError
-
-#: Texts reported of one kind; the rest is counted.
-_SHOWN = 20
 
 
 @dataclass
@@ -51,10 +48,8 @@ class _Checker:
         self.config, self.run = program.config, run
         self.found: list[tuple[int, str]] = list(run.faults)
         self.positions = {n: p for p, n in enumerate(self.config.slice_names)}
-        #: id of (queue, op, slot) -> addresses are computed once a dispatch.
-        self.cache: dict[tuple[int, str], np.ndarray] = {}
 
-    def text(self, number: int, cycle: int | None = None) -> str:
+    def text(self, number: int) -> str:
         """A dispatch in words."""
         d = self.run.dispatches[number]
         return f"{d.queue} word {d.word} {format_instruction(self.config, d.queue, d.instruction)}"
@@ -147,7 +142,7 @@ class _Checker:
             self._same_cycle(name, reads, blind)
             for number, d in self.of(f"{name}.write"):
                 self._access(writes, blind, number, d, d.times + timing.WRITE_VISIBLE - 1, place)
-            self._collide(name, reads, writes)
+            self._collide(f"{name} word", reads, writes)
             self._blind(name, reads, writes, blind)
 
     def _access(
@@ -172,7 +167,7 @@ class _Checker:
                 gathered[i], f"PORT at {name}: {self.text(gatherer[i])} and {self.text(other)} both read"
             )
 
-    def _collide(self, name: str, reads: _Table, writes: _Table) -> None:
+    def _collide(self, what: str, reads: _Table, writes: _Table) -> None:
         at, cycles, _, reader = reads.columns()
         hit, _, _, writer = writes.columns()
         if not len(hit):
@@ -181,7 +176,7 @@ class _Checker:
         for i in np.flatnonzero(hit[where] == at):
             self.fault(
                 cycles[i],
-                f"COLLISION at {name} word {at[i] & 0xFFFFF}: {self.text(reader[i])} reads what "
+                f"COLLISION at {what} {at[i] & 0xFFFFF}: {self.text(reader[i])} reads what "
                 f"{self.text(writer[where[i]])} writes",
             )
 
@@ -212,7 +207,7 @@ class _Checker:
                         table.add(
                             ((d.times + late) << 20) + values, d.times + late, self.positions[name], number
                         )
-            self._collide(name, reads, writes)
+            self._collide(f"{name} context", reads, writes)
 
     # Units ---------------------------------------------------------------------------------------
 
@@ -279,16 +274,18 @@ def check_program(
     entry: str = "main",
     *,
     vectors_in: int = 0,
-    tokens_in: int = 0,
+    tokens: Sequence[int] = (),
     cycles: int | None = None,
+    shown: int | None = 20,
 ) -> list[str]:
     """Everything wrong with a program's schedule, earliest first, as ``"cycle 41: NO_OPERAND at mxm0: ..."``; empty if legal.
 
     Parameters
     ----------
     entry : label to start from. Index registers are taken to be zero there.
-    vectors_in, tokens_in : what the host has put into the FIFOs before the start.
+    vectors_in : how many vectors, and tokens : which tokens, the host has put into the FIFOs before the start.
     cycles : cycle count that the run must have; the program's own prediction if None.
+    shown : how many to spell out; None for all.
     """
     config: TileConfig = program.config
     try:
@@ -301,16 +298,16 @@ def check_program(
                     raise IsaError(f"word {number}: {error}") from None
     except (ProgramError, IsaError) as error:
         return [f"cycle 0: {error}"]
-    checker = _Checker(program, run := expand(program, entry))
+    checker = _Checker(program, run := expand(program, entry, tokens))
     checker.ranges()
     checker.streams()
     checker.memories()
     checker.weights()
     checker.chains()
-    checker.fifos(vectors_in, tokens_in)
+    checker.fifos(vectors_in, len(tokens))
     expected = program.cycles.get(entry) if cycles is None else cycles
     if isinstance(expected, int) and expected != run.cycles:
         checker.fault(run.cycles, f"the last HALT is here, the prediction says {expected}")
     found = sorted(set(checker.found))
-    texts = [f"cycle {cycle}: {text}" for cycle, text in found[:_SHOWN]]
-    return texts if len(found) <= _SHOWN else [*texts, f"and {len(found) - _SHOWN} more"]
+    texts = [f"cycle {cycle}: {text}" for cycle, text in found[:shown]]
+    return texts if len(found) == len(texts) else [*texts, f"and {len(found) - len(texts)} more"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +43,7 @@ class Registers:
     """What is known of the index registers, over time; a value of None depends on data."""
 
     history: dict[int, list[tuple[int, int | None]]] = field(default_factory=dict)
+    tokens: list[int] = field(default_factory=list)
 
     def write(self, x: int, cycle: int, value: int | None) -> None:
         """A write dispatched at ``cycle``."""
@@ -91,13 +92,15 @@ class _Queue:
         self.at += 1
 
 
-def expand(program: Program, entry: str = "main") -> Expansion:
-    """Run every queue from an entry. Faults: (cycle, text)."""
+def expand(program: Program, entry: str = "main", tokens: Sequence[int] = ()) -> Expansion:
+    """Run every queue from an entry. ``tokens``: what POP finds. Faults: (cycle, text)."""
     config = program.config
-    run = Expansion([], 0, Registers(), [])
+    run = Expansion([], 0, Registers(tokens=list(tokens)), [])
     queues = [_Queue(n, list(program.queues.get(n, ())), program.entries[entry]) for n in queue_names(config)]
     queues = [q for q in queues if q.words]
-    ready = [(0, 0, n) for n in range(len(queues))]
+    ready: list[tuple[int, int, int]] = []
+    for n in range(len(queues)):
+        _push(ready, queues, n)
     waiting: list[int] = []
     for _ in range(MAX_WORDS):
         if not ready:
@@ -188,7 +191,6 @@ def _loop(config: TileConfig, run: Expansion, q: _Queue, x: Instruction) -> None
 
 def _host(registers: Registers, x: Instruction, cycle: int) -> None:
     """Index registers after one host port word."""
-    last = cycle + (x.count - 1) * x.interval
     match x.op:
         case "CONFIG":
             registers.write(x.args["x"], cycle, x.args["value"])
@@ -200,9 +202,9 @@ def _host(registers: Registers, x: Instruction, cycle: int) -> None:
                     value = (((value + x.args["add"]) % (1 << 16)) >> x.args["shift"]) % (1 << x.args["bits"])
                 registers.write(x.args["x"], at, value)
         case "LDX" | "POP":
-            registers.write(x.args["x"], cycle, None)
-            if last != cycle:
-                registers.write(x.args["x"], last, None)
+            for k in range(x.count):
+                known = registers.tokens.pop(0) if x.op == "POP" and registers.tokens else None
+                registers.write(x.args["x"], cycle + k * x.interval, known)
 
 
 def resolve(registers: Registers, select: int, loops: tuple[int, ...], cycle: int) -> int | None:
