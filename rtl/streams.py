@@ -72,6 +72,26 @@ def one_of(select: Value, values: Sequence[Value]) -> Value:
     return reduce(or_, [Mux(select[n], value, 0) for n, value in enumerate(values)], Const(0))
 
 
+def pick(m: Module, wanted: Sequence[Value], values: Sequence[Value]) -> Value:
+    """The value whose ``wanted`` bit was set one cycle ago (at most one was), zero if none.
+
+    Half a LUT4 a bit and value, where AND-OR takes three quarters: one LUT4 passes the first or the second value or a
+    constant, the next passes that on or lets it choose between the third and the fourth.
+    """
+    groups = []
+    for n in range(0, len(values), 4):
+        a, b, c, d = (*wanted[n : n + 4], *[Const(0)] * 3)[:4]
+        first, second, later = (
+            Signal(reset_less=True, name=f"{name}{n}") for name in ("first", "second", "later")
+        )
+        m.d.sync += [first.eq(a | c), second.eq(b | c), later.eq(c | d)]
+        four = (*values[n : n + 4], *[Const(0, len(values[0]))] * 3)[:4]
+        first, second, later = (bit.replicate(len(values[0])) for bit in (first, second, later))
+        low = (first & four[0]) | (second & four[1]) | (first & second)
+        groups.append((~later & low) | (later & low & four[2]) | (later & ~low & four[3]))
+    return reduce(or_, groups, Const(0))
+
+
 def injection(config: TileConfig) -> wiring.Signature:
     """A result at a slice's output, all of it from registers.
 
@@ -182,7 +202,7 @@ class Sampler(wiring.Component):
         bundles = {"e": self.east_in, "w": self.west_in}
         step = 4 if self._word else 1
         sources = [("ew".index(d), 4 * w + b, bundles[d]) for d, w in self._taps for b in range(0, 4, step)]
-        # Cycle 0: decode, so that the wide selection starts from one-hot registers.
+        # Cycle 0: decode, so that the wide selection starts from registers.
         select = Signal(max(1, len(sources)))
         sampling = Signal()
         number, wanted = self.code[1:], Signal(4, reset_less=True)
@@ -192,9 +212,11 @@ class Sampler(wiring.Component):
         else:
             m.d.comb += wanted.eq(15)
         m.d.sync += sampling.eq(self.enable)
-        for n, (direction, stream, _) in enumerate(sources):
-            m.d.sync += select[n].eq(self.enable & (self.code[0] == direction) & (number == stream))
-        # Cycle 1: one-hot AND-OR.
+        matches = [
+            self.enable & (self.code[0] == direction) & (number == stream) for direction, stream, _ in sources
+        ]
+        m.d.sync += select.eq(Cat(matches))
+        # Cycle 1: selection.
         vectors, valids = [], []
         for n, (_, stream, bundle) in enumerate(sources):
             if self._word:
@@ -204,11 +226,10 @@ class Sampler(wiring.Component):
                 value, valid = Cat(lanes), (bundle.valid[stream : stream + 4] | ~wanted).all()
             else:
                 value, valid = bundle.data[stream], bundle.valid[stream]
-            vectors.append(Mux(select[n], value, 0))
+            vectors.append(value)
             valids.append(select[n] & valid)
-        if "extra" in self.signature.members:
-            vectors.append(self.extra)
-        m.d.comb += self.now.eq(reduce(or_, vectors, 0))
+        extra = self.extra if "extra" in self.signature.members else 0
+        m.d.comb += self.now.eq(pick(m, matches, vectors) | extra)
         register = Signal.like(self.data, reset_less=True)
         m.d.comb += self.data.eq(register)
         with m.If(sampling if self._hold else Const(1)):
