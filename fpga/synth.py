@@ -112,7 +112,25 @@ def run_yosys(script: str, *, name: str, folder: Path = CACHE) -> None:
 
 def netlist(component, *, name: str, platform=None) -> str:
     """RTLIL of an Amaranth component, without source lines (they would change every hash)."""
-    return rtlil.convert(component, name=name, platform=platform, emit_src=False)
+    text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
+    return "".join(_collisions_undefined(body) for body in modules(text).values())
+
+
+def _collisions_undefined(body: str) -> str:
+    """Says of memories marked no_rw_check that a read which meets a write is undefined.
+
+    yosys reads that mark when it finds a memory in Verilog; Amaranth's RTLIL has read ports that say it themselves.
+    """
+    for memory in re.findall(r"attribute \\no_rw_check 1\n  memory .* (\S+)\n", body):
+        port = rf'cell \$memrd_v2 \S+\n    parameter \\MEMID "{re.escape(chr(92) + memory)}"\n(?:    parameter.*\n)+'
+        body = re.sub(port, _set_collision_mask, body)
+    return body
+
+
+def _set_collision_mask(port: re.Match) -> str:
+    if "\\CLK_ENABLE 1" not in port[0]:
+        return port[0]
+    return re.sub(r"(COLLISION_X_MASK \d+')([0x]+)", lambda m: m[1] + "1" * len(m[2]), port[0])
 
 
 def modules(text: str) -> dict[str, str]:
