@@ -192,14 +192,10 @@ class Tile(wiring.Component):
         answers = []
         for component in (*slices.values(), *queues.values()):
             members = component.signature.members
-            for member in ("bus", "load"):
-                if (
-                    member in members
-                    and members[member].is_signature
-                    and members[member].signature == load_bus()
-                ):
-                    for part in load_bus().members:
-                        m.d.comb += getattr(getattr(component, member), part).eq(getattr(bus, part))
+            load = getattr(component, "load" if isinstance(component, Mem) else "bus", None)
+            if load is not None:
+                for part in load_bus().members:
+                    m.d.comb += getattr(load, part).eq(getattr(bus, part))
             if "masks" in members and component is not host:
                 m.d.comb += component.masks.as_value().eq(masks)
             if "read_data" in members:
