@@ -156,8 +156,10 @@ class Folder:
             changed = False
             for length in range(1, min(self._longest, len(nodes) // 2) + 1):
                 for repeat in reversed(_disjoint(self._repeats(nodes, length))):
-                    if (repeat.count - 1) * _words(nodes[repeat.at : repeat.at + length]) > 1:
-                        nodes, changed = self._fold(nodes, repeat), True
+                    # The node behind may have become a loop meanwhile, which starts earlier.
+                    count = self._iterations(nodes, repeat.at, length, repeat.count, repeat.period)
+                    if (count - 1) * _words(nodes[repeat.at : repeat.at + length]) > 1:
+                        nodes, changed = self._fold(nodes, replace(repeat, count=count)), True
                 if changed and fits(nodes):
                     return nodes
         return nodes
@@ -229,10 +231,7 @@ class Folder:
             if nodes[at].start - LOOP_CYCLES < before or 1 + max(x.depth for x in body) > self._levels:
                 continue
             count = min((a + n - at) // length + 1, _MAX_COUNT)
-            after = at + length * count
-            limit = nodes[after].start if after < len(nodes) else self._end
-            if nodes[at].start + count * period > limit:
-                count -= 1
+            count = self._iterations(nodes, at, length, count, period)
             if isinstance(body[-1], Loop) and body[0].start + period <= body[-1].end:
                 continue
             moving = tuple(
@@ -245,6 +244,12 @@ class Folder:
             if best is None or count > best.count:
                 best = Repeat(at, length, count, period, step, moving)
         return best
+
+    def _iterations(self, nodes: Sequence[Node], at: int, length: int, count: int, period: int) -> int:
+        """``count``, or one less if the wait at the end of the last iteration would reach into what follows."""
+        after = at + length * count
+        limit = nodes[after].start if after < len(nodes) else self._end
+        return count if nodes[at].start + count * period <= limit else count - 1
 
     def _in_range(self, body: Sequence[Node], moving: Sequence[bool], growth: int) -> bool:
         """No moving slot is indexed already, wraps, or outgrows its field."""
