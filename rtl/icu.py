@@ -285,7 +285,8 @@ class Queue(wiring.Component):
         indices = [loop_index, loop_step]
         with m.If(flush):
             m.d.sync += pc.eq(Mux(skip, fetched_pc + head[loop["length"]], fetched_pc))
-            m.d.sync += [fetched_valid.eq(0), head_valid.eq(0)]
+            # What was fetched behind LOOP goes, and with it the mark of a body that ends two words behind it.
+            m.d.sync += [fetched_valid.eq(0), head_valid.eq(0), Cat(fetched_again, fetched_leave).eq(0)]
             with m.If(~skip):
                 for stack in (*stacks, *indices):
                     m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(levels - 1)]
@@ -304,10 +305,10 @@ class Queue(wiring.Component):
                     m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
             with m.Elif(again):
                 m.d.sync += left[0].eq(left[0] - 1)
-            with m.If(head_leave):
+            with m.If(head_valid & head_leave):
                 for stack in indices:
                     m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
-            with m.Elif(head_again):
+            with m.Elif(head_valid & head_again):
                 m.d.sync += loop_index[0].eq(loop_index[0] + loop_step[0].as_signed())
 
         # Start and stop.

@@ -320,7 +320,10 @@ def random_words(rng, config, depth=0, budget=12):
     words = []
     for _ in range(rng.randint(1, 4)):
         if depth < config.loop_depth and rng.random() < 0.4 and budget > 4:
-            body = random_words(rng, config, depth + 1, budget - 4)
+            if rng.random() < 0.3:
+                body = [random_word(rng, depth + 1)]
+            else:
+                body = random_words(rng, config, depth + 1, budget - 4)
             select = rng.choice([0, 0, 2, *([8] if depth else [])])
             count = rng.choice([0, 1, 2, 3]) if select != 8 else 0
             words += [loop(count, len(body), rng.choice([1, 1, 2, -1, 2047, -2048]), select), *body]
@@ -357,7 +360,7 @@ def random_word(rng, depth):
 
 
 @pytest.mark.parametrize("config", [TINY, SMALL], ids=lambda c: c.name)
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(40))
 def test_random(config, seed):
     """Random words and nested loops, index registers changing under way. A failure repeats with its seed."""
     rng = random.Random(seed)
