@@ -13,7 +13,10 @@ from lpu.commands.options import config_option, load, machine
 @click.option("--n", type=click.IntRange(min=1), default=16, show_default=True, help="Length of the result.")
 @click.pass_context
 def command(ctx: click.Context, config_name: str, k: int, n: int) -> None:
-    """Multiply a vector by a resident matrix on golden model and RTL, and set the two side by side."""
+    """Run a matrix-vector product on golden model and RTL.
+
+    One program, its weights resident; results and cycles of the two side by side.
+    """
     import time
 
     import numpy as np

@@ -34,7 +34,10 @@ def command(
     waves: str | None,
     json_path: str | None,
 ) -> None:
-    """Run a program and print what came of it. Exit code 1 if it violates its schedule."""
+    """Run a program on golden model or RTL.
+
+    Prints what came of it. Exit code 1 if the program violates its schedule.
+    """
     from lpu.program import Program
 
     loaded = Program.load(program, load(config_name) if config_name else None)

@@ -11,7 +11,10 @@ from lpu.commands.options import config_option, load
 @config_option
 @click.option("-o", "output", required=True, type=click.Path(dir_okay=False), help="File to write.")
 def command(config_name: str, output: str) -> None:
-    """Write a tile as self-contained Verilog; the top module is called top."""
+    """Write a tile as Verilog.
+
+    The file needs no other; its top module is called top.
+    """
     config = load(config_name)
     from rtl.verilog import tile_verilog
 
