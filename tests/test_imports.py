@@ -8,7 +8,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OURS = ("lpu", "golden", "rtl", "fpga", "tb", "tests")
-CONTRACT = ("lpu.arch", "lpu.isa", "lpu.timing", "lpu.program", "lpu.tables", "lpu.asm", "lpu.docs")
+CONTRACT = (
+    "lpu.arch",
+    "lpu.enums",
+    "lpu.units",
+    "lpu.instruction",
+    "lpu.isa",
+    "lpu.timing",
+    "lpu.program",
+    "lpu.tables",
+    "lpu.asm",
+    "lpu.docs",
+)
 #: Packages a module may import besides the standard library, by the longest prefix of its name; functions that import
 #: for themselves count too, but for the command line's verbs, which reach everything once they run.
 ALLOWED = {
