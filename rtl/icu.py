@@ -10,8 +10,17 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from lpu.arch import TileConfig, clog2
-from lpu.isa import CONTROL_BITS, COUNT_BITS, GAP_BITS, INDEX_BITS, INTERVAL_BITS, LOOP_COUNT_BITS, OP_BITS
-from lpu.isa import layout, queue_names
+from lpu.isa import (
+    CONTROL_BITS,
+    COUNT_BITS,
+    GAP_BITS,
+    INDEX_BITS,
+    INTERVAL_BITS,
+    LOOP_COUNT_BITS,
+    OP_BITS,
+    layout,
+    queue_names,
+)
 from lpu.timing import INDEX_VISIBLE, LOOP_CYCLES, SYNC_CYCLES
 from rtl.streams import instruction_port, load_bus
 
@@ -285,8 +294,7 @@ class Queue(wiring.Component):
         indices = [loop_index, loop_step]
         with m.If(flush):
             m.d.sync += pc.eq(Mux(skip, fetched_pc + head[loop["length"]], fetched_pc))
-            # What was fetched behind LOOP goes, and with it the mark of a body that ends two words behind it.
-            m.d.sync += [fetched_valid.eq(0), head_valid.eq(0), Cat(fetched_again, fetched_leave).eq(0)]
+            m.d.sync += [fetched_valid.eq(0), head_valid.eq(0)]
             with m.If(~skip):
                 for stack in (*stacks, *indices):
                     m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(levels - 1)]

@@ -20,12 +20,14 @@ from rtl.mxm import Mxm
 from rtl.port import Port, settle_cycles
 from rtl.streams import VIOLATION, Hop, delayed, load_bus
 from rtl.sxm import Sxm
+from rtl.vxm import Vxm
 
 _SLICES = {
     SliceKind.HOST: Host,
     SliceKind.MEM: Mem,
     SliceKind.MXM: Mxm,
     SliceKind.SXM: Sxm,
+    SliceKind.VXM: Vxm,
 }
 #: Cycles from an event to the cycle in which the collector latches it: one in the slice, one to gather.
 _EVENT_LATENCY = 2
@@ -34,10 +36,6 @@ _EVENT_LATENCY = 2
 def build_slice(config: TileConfig, name: str) -> wiring.Component:
     """The component of a slice; a link's place is an empty hop."""
     kind = config.spec(name).kind
-    if kind is SliceKind.VXM:
-        from rtl.vxm import Vxm
-
-        return Vxm(config, name)
     return Hop(config, name, injections=0) if kind is SliceKind.C2C else _SLICES[kind](config, name)
 
 

@@ -320,10 +320,9 @@ def random_words(rng, config, depth=0, budget=12):
     words = []
     for _ in range(rng.randint(1, 4)):
         if depth < config.loop_depth and rng.random() < 0.4 and budget > 4:
+            body = random_words(rng, config, depth + 1, budget - 4)
             if rng.random() < 0.3:
                 body = [random_word(rng, depth + 1)]
-            else:
-                body = random_words(rng, config, depth + 1, budget - 4)
             select = rng.choice([0, 0, 2, *([8] if depth else [])])
             count = rng.choice([0, 1, 2, 3]) if select != 8 else 0
             words += [loop(count, len(body), rng.choice([1, 1, 2, -1, 2047, -2048]), select), *body]
