@@ -270,7 +270,7 @@ class Flow:
                 step.index[f.name] = select
             for resolved, n in zip(step.resolved, found, strict=True):
                 resolved[f.name] = n
-        if step.op == "REDUCE":
+        if step.op == "REDUCE" and not self._p.mixed:
             kinds = {self._p.reductions[resolved["acc"]] for resolved in step.resolved}
             if len(kinds) > 1:
                 raise Clash

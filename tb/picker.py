@@ -67,7 +67,7 @@ class Picker:
     Members
     -------
     position : slice name -> place in the row. queues : all queue names.
-    reductions : the kind of every running accumulator.
+    reductions : the kind of every running accumulator, unless they are ``mixed``.
     """
 
     def __init__(self, rng: random.Random, config: TileConfig):
@@ -76,10 +76,11 @@ class Picker:
         self.position = {n: config.position(n) for n in config.slice_names}
         self._inject = {n: set(config.reachable(n, "inject")) for n in config.slice_names}
         self._tap = {n: config.reachable(n, "tap") for n in config.slice_names}
-        # A run of REDUCE is of one kind: mixing them has no meaning. So an accumulator has one.
+        # Runs of one kind keep something to compare; runs that change it are legal, too.
         kinds = [int(kind) for kind in rng.sample(list(Reduction), rng.choice([1, 2, 3]))]
         size = config.reduce_accumulators
         self.reductions = [kinds[n * len(kinds) // size] for n in range(size)]
+        self.mixed = rng.random() < 0.25
         self._sources: dict[tuple[int, int, int], list[tuple[str, str]]] = {}
 
     def sources(self, position: int, code: int, width: int) -> list[tuple[str, str]]:
