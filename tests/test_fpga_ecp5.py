@@ -1,11 +1,11 @@
-"""Each ECP5 primitive against the plain product it stands for, on models of the cells it is made of."""
+"""Each ECP5 primitive against the generic component it stands for, on models of the cells it is made of."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-from amaranth.hdl import Const, Fragment, Module, Signal, signed
+from amaranth.hdl import Const, Fragment, Module, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,82 +25,84 @@ from rtl.multiply import MULTIPLY_CYCLES, Multiply8
 from tb.native import NativeUnit
 
 MODELS = (Path(fpga.__file__).parent / "cells_sim.v").read_text()
+#: Name of a Product -> bits of its operands, signed.
+PRODUCTS = {
+    f"{'s' if is_signed else 'u'}{a}_{b}": (a, b, is_signed)
+    for a, b in ((18, 18), (16, 15), (9, 18))
+    for is_signed in (False, True)
+}
 
 
-class Primitive(wiring.Component):
-    """Operands and product of a primitive that ``build(a, b, product, latency=...)`` makes."""
+class Bench(wiring.Component):
+    """Every multiplier in its generic form and as the platform builds it, all fed with the low bits of a and b.
 
-    def __init__(self, build, a, b, *, latency=2):
-        self._build, self._latency = build, latency
-        super().__init__({"a": In(a), "b": In(b), "product": Out(16)})
+    Members: ``a``, ``b``: In. ``bytes``: generic Multiply8; ``bytes_dsp``, ``bytes_lut``: on the platform; ``dsp3``,
+    ``lut3``: the primitives with a third register. For each of PRODUCTS its name, and its name with ``_dsp``.
+    """
+
+    def __init__(self):
+        members = {name: Out(signed(16)) for name in ("bytes", "bytes_dsp", "bytes_lut", "dsp3", "lut3")}
+        for name, (a, b, is_signed) in PRODUCTS.items():
+            shape = signed(a + b) if is_signed else unsigned(a + b)
+            members |= {name: Out(shape), f"{name}_dsp": Out(shape)}
+        super().__init__({"a": In(18), "b": In(18), **members})
 
     def elaborate(self, platform):
-        return self._build(self.a, self.b, self.product, latency=self._latency)
-
-
-class OnPlatform(wiring.Component):
-    """A component of rtl as a platform builds it."""
-
-    def __init__(self, inner, platform):
-        self._inner, self._platform = inner, platform
-        super().__init__(inner.signature)
-
-    def elaborate(self, _):
         m = Module()
-        m.submodules.inner = Fragment.get(self._inner, self._platform)
-        wiring.connect(m, wiring.flipped(self), self._inner)
+
+        def add(name, component, on):
+            m.submodules[name] = Fragment.get(component, on)
+            m.d.comb += [component.a.eq(self.a), component.b.eq(self.b)]
+            m.d.comb += getattr(self, name).eq(component.product)
+
+        add("bytes", Multiply8(), None)
+        add("bytes_dsp", Multiply8(), Ecp5("85f", array_dsps=1))
+        add("bytes_lut", Multiply8(), Ecp5("85f"))
+        for name, build in (("dsp3", dsp_multiply), ("lut3", lut_multiply8)):
+            a, b = (Signal(signed(8), name=f"{name}_{port}") for port in "ab")
+            m.d.comb += [a.eq(self.a), b.eq(self.b)]
+            m.submodules[name] = build(a, b, getattr(self, name), latency=3)
+        for name, (a, b, is_signed) in PRODUCTS.items():
+            for suffix, on in (("", None), ("_dsp", Ecp5("85f"))):
+                add(name + suffix, Product(a_width=a, b_width=b, signed=is_signed), on)
         return m
 
 
-def every_byte_pair():
-    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128))
-    return a.ravel(), b.ravel()
+LATENCIES = {"bytes": MULTIPLY_CYCLES, "bytes_dsp": MULTIPLY_CYCLES, "bytes_lut": MULTIPLY_CYCLES}
+LATENCIES |= {"dsp3": 3, "lut3": 3}
+LATENCIES |= {name + suffix: Product.latency for name in PRODUCTS for suffix in ("", "_dsp")}
 
 
-@pytest.mark.parametrize("latency", [2, 3])
-@pytest.mark.parametrize("build", [dsp_multiply, lut_multiply8])
-def test_every_pair_of_bytes(build, latency):
-    a, b = every_byte_pair()
-    unit = Primitive(build, signed(8), signed(8), latency=latency)
-    with NativeUnit(unit, f"{build.__name__}_{latency}", models=MODELS) as native:
-        got = native.stream({"a": a, "b": b}, latency=latency)["product"]
-    np.testing.assert_array_equal(got.astype(np.uint16), (a * b).astype(np.uint16))
+@pytest.fixture(scope="module")
+def bench():
+    with NativeUnit(Bench(), "fpga_primitives", models=MODELS) as unit:
+        yield unit
 
 
-@pytest.mark.parametrize("dsps", [0, 1])
-def test_array_multiplier_equals_its_generic_form(dsps):
-    """Same products, same cycle: the generic component and what the platform builds for it see one stream."""
-    a, b = every_byte_pair()
+def test_every_pair_of_bytes(bench):
+    """In an order that leaves no two neighbours alike, so that a register too few or too many shows."""
+    a, b = (grid.ravel() for grid in np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)))
     order = np.random.default_rng(8).permutation(len(a))
-    inputs = {"a": a[order], "b": b[order]}
-    with NativeUnit(Multiply8(), "multiply8") as generic:
-        expected = generic.stream(inputs, latency=MULTIPLY_CYCLES)["product"]
-    unit = OnPlatform(Multiply8(), Ecp5("85f", array_dsps=dsps))
-    with NativeUnit(unit, f"multiply8_ecp5_{dsps}", models=MODELS) as primitive:
-        got = primitive.stream(inputs, latency=MULTIPLY_CYCLES)["product"]
-    np.testing.assert_array_equal(got, expected)
-    np.testing.assert_array_equal(expected, inputs["a"] * inputs["b"])
+    a, b = a[order], b[order]
+    got = bench.stream({"a": a, "b": b}, latency=LATENCIES)
+    for name in ("bytes", "bytes_dsp", "bytes_lut", "dsp3", "lut3"):
+        np.testing.assert_array_equal(got[name], a * b, err_msg=name)
 
 
-@pytest.mark.parametrize("widths", [(18, 18), (16, 15), (9, 18)], ids=str)
-@pytest.mark.parametrize("is_signed", [False, True], ids=["unsigned", "signed"])
-def test_product_equals_its_generic_form(is_signed, widths):
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_on_corners_and_random_operands(bench, name):
+    *widths, is_signed = PRODUCTS[name]
     random = np.random.default_rng(18)
     corners, randoms = [], []
     for width in widths:
         half, low = 1 << width - 1, -(1 << width - 1) if is_signed else 0
         corners.append([low, low + 1, low + half - 1, low + half, low + half + 1, low + 2 * half - 1])
-        randoms.append(random.integers(low, low + 2 * half, 50_000))
+        randoms.append(random.integers(low, low + 2 * half, 100_000))
     a = np.concatenate([np.repeat(corners[0], 6), randoms[0]])
     b = np.concatenate([np.tile(corners[1], 6), randoms[1]])
-    unit = Product(a_width=widths[0], b_width=widths[1], signed=is_signed)
-    name = f"product_{'s' if is_signed else 'u'}{widths[0]}_{widths[1]}"
-    with NativeUnit(unit, name) as generic:
-        expected = generic.stream({"a": a, "b": b}, latency=Product.latency)["product"]
-    with NativeUnit(OnPlatform(unit, Ecp5("85f")), f"{name}_ecp5", models=MODELS) as primitive:
-        got = primitive.stream({"a": a, "b": b}, latency=Product.latency)["product"]
-    np.testing.assert_array_equal(got, expected)
-    np.testing.assert_array_equal(got.astype(np.int64), a * b)
+    got = bench.stream({"a": a, "b": b}, latency=LATENCIES)
+    np.testing.assert_array_equal(got[name].astype(np.int64), a * b)
+    np.testing.assert_array_equal(got[f"{name}_dsp"], got[name])
 
 
 def test_wide_significands_stay_generic():
@@ -131,11 +133,12 @@ def test_dsp_refuses_wide_operands():
         dsp_multiply(Signal(19), Signal(18), Signal(37))
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.UnusedElaboratable")
 def test_truth_tables_of_carry_halves():
     """The tables for a plain adder, and for two rows of partial products."""
     a, b, c, d = (Signal(name=n) for n in "abcd")
     assert add_bits(a, c).init == 0x5A5A
     assert add_products(a, b, c, d).init == 0x7888
     assert subtract_products(a, b, c, d).init == 0x8777
-    assert len(carry_chain(Module(), [add_bits(a, Const(0))] * 3)) == 3
+    m = Module()
+    assert len(carry_chain(m, [add_bits(a, Const(0))] * 3)) == 3
+    assert len(Fragment.get(m, None).subfragments) == 2
