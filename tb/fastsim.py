@@ -7,6 +7,7 @@ print(machine.run().cycles)
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import time
 from pathlib import Path
@@ -62,8 +63,15 @@ class Simulation:
             getattr(library, function).restype = result
             getattr(library, function).argtypes = arguments
         self._library = library
-        self._sim = library.lpu_create()
-        self.reset()
+        self._sim = None
+        self.power_on()
+
+    def again(self) -> Self:
+        """A new simulation of the same build: everything as at the start of simulation, at no cost."""
+        new = copy.copy(self)
+        new._sim = self._library.lpu_create()
+        new.reset()
+        return new
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +88,12 @@ class Simulation:
     def __del__(self) -> None:
         if getattr(self, "_sim", None) is not None:
             self.close()
+
+    def power_on(self) -> None:
+        """Begin anew, with zeros in every memory and register, and reset."""
+        self.close()
+        self._sim = self._library.lpu_create()
+        self.reset()
 
     def reset(self, cycles: int = 4) -> None:
         """Hold reset; words on their way either way are forgotten."""
@@ -118,7 +132,7 @@ class Simulation:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles since the start, resets included."""
+        """Clock cycles since power on, resets included."""
         return self._library.lpu_cycles(self._sim)
 
     @property
@@ -145,7 +159,7 @@ class Simulation:
         """Record an FST file from now on. Raises MachineError if that cannot be."""
         writable = Path(path).parent.is_dir() and not Path(path).is_dir()
         if not writable or not self._library.lpu_trace(self._sim, str(path).encode()):
-            remedy = "build the simulation with trace=True, and name a folder that exists"
+            remedy = "build the simulation with trace=True, name a folder that exists"
             raise MachineError(f"cannot record {path}: {remedy}")
 
     def trace_close(self) -> None:

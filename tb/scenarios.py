@@ -93,6 +93,8 @@ def commands(session: Session, seed: int) -> None:
         elif op == Op.START:
             n = rng.choice([0, config.queue_depth - 1, config.queue_depth, 0xFFFF])
         _say(session, [header(op, n, space) if op in set(Op) else op << 24, *arguments])
+        if op == Op.START:
+            session.wait(0, until_idle=True)
     read_everything(RtlMachine(session, config))
 
 
