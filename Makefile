@@ -40,12 +40,14 @@ bench: $(READY)  ## Print the figures of the README.
 docs: $(READY)  ## Write docs/isa.md anew.
 	$(BIN)/python -m lpu.docs
 
-area: $(READY)  ## Synthesise every slice and the tile for ECP5 and print what they occupy.
-	$(BIN)/python -m fpga.report
+area: $(READY)  ## Synthesise every slice and the tile for ECP5 and write docs/area.md.
+	$(BIN)/python -m fpga.area
 
 regress: $(READY)  ## Run everything, the slow tests and the long random programs included.
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
-	$(BIN)/python -m tb.regress --config tiny --legal 0:2000 --illegal 0:500
+	$(BIN)/python -m tb.regress --config tiny --legal 0:2000 --illegal 0:500 --jobs $(JOBS)
+	$(BIN)/python -m tb.regress --config ecp5-25f --legal 0:300 --illegal 0:100 --jobs $(JOBS)
+	$(BIN)/python -m tb.regress --config invented --legal 0:300 --illegal 0:100 --jobs $(JOBS)
 
 faults: $(READY)  ## Break the RTL in each of the known ways and see a test catch it.
 	$(BIN)/python -m tb.faults

@@ -7,6 +7,7 @@ legal and illegal, and with programs written to break one rule each.
 import dataclasses
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -358,3 +359,12 @@ def test_a_word_that_cannot_be_encoded():
     program.queues["mem0.read"].insert(0, Instruction("READ", {"addr": 64, "dst": 0}))
     assert check_program(program) == ["cycle 0: word 0: mem0.read: READ: addr=64 is outside 0..63"]
     assert "READ" in layout(TINY, "mem0.read").ops
+
+
+def test_the_program_in_the_readme_is_legal():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    section = readme.split("## A program")[1].split("##")[0]
+    text = "\n".join(line for line in section.splitlines() if line.startswith("    "))
+    program = asm.parse(text)
+    assert check_program(program) == []
+    assert sum(d.instruction.count for d in expand(program).dispatches if d.instruction.op == "PASS") == 4

@@ -34,12 +34,12 @@ def operands(m, k, n, seed=0):
     return a, random.integers(-128, 128, (k, n), dtype=np.int8)
 
 
-def product(config, m, k, n, *, streamed=False, seed=0, machine=Tile):
-    """Cycles of a product that is exact, as predicted, and legal."""
+def product(config, m, k, n, *, streamed=False, seed=0, tile=None):
+    """Cycles of a product that is exact, as predicted, and legal; on the golden tile, or the one given."""
     a, b = operands(m, k, n, seed)
     program = compile_matmul(config, a, b, streamed=streamed)
     assert check_program(program) == []
-    tile = machine(config)
+    tile = tile or Tile(config)
     tile.load(program)
     result = tile.run()
     assert result.violation is None
@@ -100,6 +100,50 @@ def test_bars(name, size, bar):
 )
 def test_streamed_bars(name, size, bar):
     assert product(PRESETS[name], *size, streamed=True) <= bar
+
+
+@pytest.fixture(scope="module")
+def rtl():
+    """The Verilated tile of a preset, built once."""
+    machines = {}
+
+    def of(name):
+        from tb.fastsim import fast_machine
+
+        if name not in machines:
+            machines[name] = fast_machine(PRESETS[name])
+        return machines[name]
+
+    return of
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["resident", "streamed"])
+@pytest.mark.parametrize(
+    "size", [(1, 1, 1), (3, 5, 7), (1, 4, 9), (9, 4, 1), (2, 17, 9), (5, 33, 12), (7, 16, 20)]
+)
+def test_sizes_on_rtl(size, streamed, rtl):
+    product(TINY, *size, streamed=streamed, tile=rtl("tiny"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streamed", [False, True], ids=["resident", "streamed"])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("ecp5-25f", (1, 64, 64)),
+        ("ecp5-25f", (64, 64, 64)),
+        ("ecp5-25f", (3, 50, 30)),
+        ("ecp5-85f", (32, 64, 64)),
+        ("ecp5-85f", (7, 100, 60)),
+    ],
+)
+def test_bars_on_rtl(name, size, streamed, rtl):
+    product(PRESETS[name], *size, streamed=streamed, tile=rtl(name))
+
+
+@pytest.mark.slow
+def test_the_largest_bar_on_rtl(rtl):
+    assert product(PRESETS["ecp5-85f"], 1, 512, 512, tile=rtl("ecp5-85f")) <= 1090
 
 
 @pytest.mark.parametrize("size", [(4, 128, 512), (1, 256, 256), (1, 512, 128), (20, 512, 128), (100, 16, 64)])
