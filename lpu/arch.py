@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ class TileConfig:
         """Aligned word streams in each direction: streams / 4."""
         return self.streams // 4
 
-    @property
+    @cached_property
     def slice_names(self) -> tuple[str, ...]:
         """``mem0``, ``mxm0``, ``mem1`` ...: kind and ordinal among its kind, west to east."""
         seen: dict[SliceKind, int] = {}

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lpu.arch import TileConfig, load_config
+from tb.fastsim import Simulation
 from tb.faultlist import FAULTS, Fault
 from tb.regress import Factory, Failure, run_seeds
 
@@ -114,10 +115,8 @@ def faulty_verilog(config: TileConfig, faults: Sequence[Fault] = FAULTS) -> str:
 
 def simulations(config: TileConfig, faults: Sequence[Fault] = FAULTS) -> Factory:
     """Makes simulations of the design with faults; which one is active, :func:`active` says."""
-    from tb.fastsim import Simulation
-
     verilog = faulty_verilog(config, faults)
-    return lambda: Simulation(verilog, f"faulty-{config.name}")
+    return Simulation(verilog, f"faulty-{config.name}").again
 
 
 @contextmanager

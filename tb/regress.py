@@ -22,7 +22,9 @@ from lpu.arch import ConfigError, FloatFormat, SliceKind, TileConfig, load_confi
 from lpu.isa import Instruction
 from lpu.program import Program
 from lpu.runtime import MachineError, Result, RtlMachine, Transport
+from rtl.verilog import tile_verilog
 from tb.coverage import Coverage
+from tb.fastsim import Simulation
 from tb.picker import Layers
 from tb.programs import IMAGE_WORDS, MAX_CYCLES, feed, illegal, legal
 
@@ -65,12 +67,8 @@ class Probe(RtlMachine):
 
 def simulations(config: TileConfig) -> Factory:
     """Makes Verilated tiles; the first call builds."""
-    from rtl.verilog import tile_verilog
-
-    from tb.fastsim import Simulation
-
     verilog = tile_verilog(config)
-    return lambda: Simulation(verilog, f"tile-{config.name}")
+    return Simulation(verilog, f"tile-{config.name}").again
 
 
 @contextmanager
