@@ -87,9 +87,16 @@ def pick(m: Module, wanted: Sequence[Value], values: Sequence[Value]) -> Value:
         m.d.sync += [first.eq(a | c), second.eq(b | c), later.eq(c | d)]
         four = (*values[n : n + 4], *[Const(0, len(values[0]))] * 3)[:4]
         first, second, later = (bit.replicate(len(values[0])) for bit in (first, second, later))
-        low = (first & four[0]) | (second & four[1]) | (first & second)
+        low = _named(m, (first & four[0]) | (second & four[1]) | (first & second))
         groups.append((~later & low) | (later & low & four[2]) | (later & ~low & four[3]))
-    return reduce(or_, groups, Const(0))
+    return _named(m, reduce(or_, groups, Const(0)))
+
+
+def _named(m: Module, value: Value) -> Signal:
+    """``value`` as a signal: an expression is written out anew for each of its uses, which makes long netlists."""
+    signal = Signal(len(value), name="picked")
+    m.d.comb += signal.eq(value)
+    return signal
 
 
 def injection(config: TileConfig) -> wiring.Signature:
