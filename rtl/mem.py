@@ -19,7 +19,7 @@ from rtl.streams import (
     fields,
     instruction_port,
     load_bus,
-    one_of,
+    pick,
     report,
     slice_streams,
     through,
@@ -148,25 +148,24 @@ class Mem(wiring.Component):
         narrow = is_plane & ~late
         dst = Mux(late, late_dst, word["dst"])  # READB has it at the same bits
         enable = Signal(2 * config.streams)
-        byte, narrow1, lane1, port = Signal(2, reset_less=True), Signal(), Signal(config.lanes), Signal()
+        narrow1, port = Signal(), Signal()
         m.d.sync += [
             enable.eq(Mux(reading, destinations(config, dst, narrow=narrow), 0)),
-            byte.eq(plane["addr"]),
             narrow1.eq(narrow),
-            lane1.eq(Mux(load_read, load_lane, 0)),
             port.eq(late & (is_word | is_plane)),
         ]
 
         # Cycle 1: the word, or one byte of it in every place.
+        words = [sram.read_data for sram in bank]
+        wanted = [narrow & (plane["addr"][:2] == b) for b in range(4)]
+        byte = pick(m, wanted, [Cat(w.word_select(b, 8) for w in words) for b in range(4)])
         result = Signal.like(inject.data, reset_less=True)
-        for lane, sram in enumerate(bank):
-            for b in range(4):
-                own = sram.read_data.word_select(b, 8)
-                chosen = Mux(narrow1, sram.read_data.word_select(byte, 8), own)
-                m.d.sync += result.word_select(4 * lane + b, 8).eq(chosen)
+        for lane, whole in enumerate(words):
+            everywhere = byte.word_select(lane, 8).replicate(4)
+            m.d.sync += result.word_select(lane, 32).eq(Mux(narrow1, everywhere, whole))
         # Cycle 2: at the output.
         m.d.comb += [inject.data.eq(result), inject.enable.eq(delayed(m, enable, 1, reset_less=False))]
-        m.d.sync += self.read_data.eq(one_of(lane1, [sram.read_data for sram in bank]))
+        m.d.sync += self.read_data.eq(pick(m, [load_read & lane for lane in load_lane], words))
         return reading, addresses.missing, port
 
     def _writes(self, m: Module, bank, load_write, load_address, load_lane, load_data) -> tuple[Value, Value]:
@@ -216,25 +215,21 @@ class Mem(wiring.Component):
 
         # Cycle 2: into the SRAMs.
         lanes2, loaded2, bytes2 = Signal(config.lanes), Signal(config.lanes), Signal(4, reset_less=True)
-        address2, narrow2, source2 = (
-            Signal.like(address1),
-            Signal(reset_less=True),
-            Signal(2, reset_less=True),
-        )
+        address2, narrow2 = Signal.like(address1), Signal(reset_less=True)
         m.d.sync += [
             lanes2.eq(Mux(active1, lanes1, 0)),
             loaded2.eq(Mux(load_write, load_lane, 0)),
             bytes2.eq(Mux(narrow1, 1 << byte1, 15)),
             address2.eq(Mux(load_write, load_address, address1)),
             narrow2.eq(narrow1),
-            source2.eq(source1),
         ]
+        words = [value.data.word_select(lane, 32) for lane in range(config.lanes)]
+        wanted = [narrow1 & (source1 == b) for b in range(4)]
+        byte = pick(m, wanted, [Cat(w.word_select(b, 8) for w in words) for b in range(4)])
         for lane, sram in enumerate(bank):
-            sampled = value.data.word_select(lane, 32)
-            moved = sampled.word_select(source2, 8)
             m.d.comb += [
                 sram.write_address.eq(address2 + places.data.word_select(lane, 32)),
-                sram.write_data.eq(Mux(narrow2, moved.replicate(4), sampled)),
+                sram.write_data.eq(Mux(narrow2, byte.word_select(lane, 8).replicate(4), words[lane])),
                 sram.write_enable.eq(Mux(lanes2[lane] | loaded2[lane], bytes2, 0)),
             ]
         return lanes2, value.missing | places.missing

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from lpu.arch import TileConfig, clog2
 from rtl.sram import RegisterFile
-from rtl.streams import one_of
+from rtl.streams import pick
 
 
 class Rotator(wiring.Component):
@@ -93,9 +93,8 @@ class Crossbar(wiring.Component):
         m = Module()
         values = [self.value[lane] for lane in range(self._lanes)]
         for lane in range(self._lanes):
-            select = Signal(self._lanes, name=f"select{lane}", reset_less=True)
-            m.d.sync += select.eq(Mux(self.enable[lane], 1 << self.source[lane], 0))
-            m.d.comb += self.result[lane].eq(one_of(select, values))
+            wanted = [self.enable[lane] & (self.source[lane] == n) for n in range(self._lanes)]
+            m.d.comb += self.result[lane].eq(pick(m, wanted, values))
         return m
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from amaranth.sim import Simulator
@@ -125,9 +126,30 @@ def run_golden(scene: Scene, kind, prepare: Callable[[object], None] | None = No
 Access = tuple
 
 
-def run_rtl(scene: Scene, dut, *, bus=None, before: Iterable[Access] = (), after: Iterable[Access] = ()):
-    """The RTL slice. ``before`` and ``after``: accesses of its load bus ``bus``, one a cycle. Returns (Outcome, words read)."""
+@lru_cache
+def _simulation(kind, config: TileConfig, name: str):
+    """A slice, its simulator, and a cell for what the testbench is to do: building them takes longest."""
+    dut = kind(config, name)
+    task: list = []
+
+    async def bench(ctx) -> None:
+        await task[0](ctx)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    return dut, simulator, task
+
+
+def run_rtl(scene: Scene, kind, *, before: Iterable[Access] = (), after: Iterable[Access] = ()):
+    """The RTL slice of class ``kind``, from reset. Returns (Outcome, words read).
+
+    ``before`` and ``after``: accesses of its load bus, one a cycle.
+    """
     config = scene.config
+    dut, simulator, task = _simulation(kind, config, scene.name)
+    bus = dut.load if hasattr(dut, "read_data") else getattr(dut, "bus", None)
+    noise = random.Random(0)
     position = config.position(scene.name)
     by_cycle: dict[int, list[tuple[str, Instruction]]] = {}
     for cycle, unit, instruction in scene.issue:
@@ -174,14 +196,14 @@ def run_rtl(scene: Scene, dut, *, bus=None, before: Iterable[Access] = (), after
                     ctx.set(port.op, word & 15)
                     ctx.set(port.payload, word >> CONTROL_BITS)
                 else:  # what no valid bit covers must not matter
-                    ctx.set(port.op, random.getrandbits(4))
-                    ctx.set(port.payload, random.getrandbits(len(port.payload)))
+                    ctx.set(port.op, noise.getrandbits(4))
+                    ctx.set(port.payload, noise.getrandbits(len(port.payload)))
             for direction, bundle in enumerate((dut.east_in, dut.west_in)):
                 valid, every = 0, []
                 for stream in range(config.streams):
                     value = scene.inputs.get((direction, stream, cycle))
                     valid |= (value is not None) << stream
-                    every.append(random.getrandbits(8 * config.lanes) if value is None else _pack(value))
+                    every.append(noise.getrandbits(8 * config.lanes) if value is None else _pack(value))
                 ctx.set(bundle.valid, valid)
                 ctx.set(bundle.data, every)
             if ctx.get(dut.violation.valid) and not first:
@@ -200,9 +222,9 @@ def run_rtl(scene: Scene, dut, *, bus=None, before: Iterable[Access] = (), after
         ctx.set(dut.west_in.valid, 0)
         await access(ctx, after)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
+    if task:
+        simulator.reset()
+    task[:] = [bench]
     simulator.run()
     return Outcome(outputs, first[0] if first else None), read
 

@@ -25,12 +25,11 @@ def image(rng, config) -> np.ndarray:
 def simulate(scene, memory, read_back=False):
     """RTL with its memory loaded over the load bus; (outcome, memory afterwards or None)."""
     config = scene.config
-    dut = Mem(config, NAME)
     space = config.position(NAME)
     words = [(entry, lane) for entry in range(len(memory)) for lane in range(config.lanes)]
     before = [("write", space, entry, lane, int(memory[entry, lane])) for entry, lane in words]
     after = [("read", space, entry, lane) for entry, lane in words] if read_back else []
-    outcome, read = run_rtl(scene, dut, bus=dut.load, before=before, after=after)
+    outcome, read = run_rtl(scene, Mem, before=before, after=after)
     return outcome, np.array(read, np.uint32).reshape(memory.shape) if read_back else None
 
 
@@ -80,16 +79,14 @@ WORD, PLACES, OUT = east(0), west(0), west(0)
 
 def test_load_bus_ignores_other_spaces():
     memory = np.zeros((32, 4), np.uint32)
-    dut = Mem(TINY, NAME)
     scene = Scene(TINY, NAME, 1)
     here = TINY.position(NAME)
     before = [("write", here, 3, 2, 7), ("write", here + 1, 3, 2, 9), ("write", here, 3, 1, 0xDEADBEEF)]
     after = [("read", here, 3, 2), ("read", here, 3, 1), ("read", here, 3, 0)]
-    _, read = run_rtl(scene, dut, bus=dut.load, before=before, after=after)
+    _, read = run_rtl(scene, Mem, before=before, after=after)
     assert read == [7, 0xDEADBEEF, memory[0, 0]]
     scene = Scene(TINY, NAME, 1)
-    dut = Mem(TINY, NAME)
-    _, read = run_rtl(scene, dut, bus=dut.load, before=before, after=[("read", here + 1, 3, 1)])
+    _, read = run_rtl(scene, Mem, before=before, after=[("read", here + 1, 3, 1)])
     assert read == [0]
 
 

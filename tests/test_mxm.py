@@ -40,8 +40,7 @@ def loads(config, weights) -> list[tuple]:
 
 
 def simulate(scene, weights):
-    dut = Mxm(scene.config, NAME)
-    return run_rtl(scene, dut, bus=dut.bus, before=loads(scene.config, weights))[0]
+    return run_rtl(scene, Mxm, before=loads(scene.config, weights))[0]
 
 
 def golden(scene, weights):
@@ -202,8 +201,7 @@ def test_load_bus_ignores_other_spaces():
         (4, "passes", _pass()),
         (20, "drain", Instruction("DRAIN", {"acc": 0, "dst": OUT})),
     ]
-    dut = Mxm(config, NAME)
-    outcome, _ = run_rtl(scene, dut, bus=dut.bus, before=[*loads(config, weights), *others])
+    outcome, _ = run_rtl(scene, Mxm, before=[*loads(config, weights), *others])
     assert outcome.word(OUT, 20 + timing.DRAIN_RESULT) == [1, 2, 3, 4]
 
 

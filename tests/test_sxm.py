@@ -20,7 +20,7 @@ MOVES = {"ROTATE", "SHIFTD", "SHIFTU", "BROADCAST", "PERMUTE", "LDMAP", "TLOAD",
 
 
 def simulate(scene):
-    return run_rtl(scene, Sxm(scene.config, NAME))[0]
+    return run_rtl(scene, Sxm)[0]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
