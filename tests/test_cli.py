@@ -1,6 +1,7 @@
 """The command line: what it prints, and that bad input is one line and exit code 2."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -209,3 +210,46 @@ def test_tokens_go_through(capsys, tmp_path):
     run(capsys, "asm", tmp_path / "t.asm", "-o", tmp_path / "t")
     _, out, _ = run(capsys, "sim", tmp_path / "t", "--tokens", "37", "--json", "-")
     assert json.loads(out)["tokens"] == [42]
+
+
+def test_verilog_is_whole(capsys, tmp_path):
+    assert run(capsys, "verilog", "--config", "tiny", "-o", tmp_path / "tile.v")[0] == 0
+    text = (tmp_path / "tile.v").read_text()
+    modules = set(re.findall(r"^module\s+(\S+?)\s*\(", text, re.M))
+    used = set(re.findall(r"^  (\S+)\s+\S+ \(\n    \.", text, re.M))
+    assert "top" in modules
+    assert len(used) > 20
+    assert used <= modules, "instances of modules that the file does not hold"
+    code, out, err = run(capsys, "verilog", "--config", "tiny", "-o", tmp_path / "no" / "tile.v")
+    assert (code, out) == (2, "")
+    assert "No such file" in err
+
+
+def test_rtl_runs_what_golden_runs(capsys, hello, tmp_path):
+    text, program = hello
+    run(capsys, "asm", text, "-o", program)
+    figures = {}
+    for target in ("golden", "rtl"):
+        code, out, _ = run(capsys, "sim", program, "--target", target, "--json", "-")
+        assert code == 1
+        figures[target] = json.loads(out) | {"target": ""}
+    assert figures["golden"] == figures["rtl"]
+    code, out, _ = run(capsys, "bench", "matmul", "--k", 9, "--target", "rtl", "--n", 5, "--json", "-")
+    assert code == 0
+    assert json.loads(out)["bit_exact"]
+
+
+def test_demo(capsys):
+    code, out, _ = run(capsys, "demo")
+    assert code == 0
+    assert "schedule check: legal" in out
+    assert "NO" not in out
+
+
+@pytest.mark.slow
+def test_waves(capsys, hello, tmp_path):
+    text, program = hello
+    run(capsys, "asm", text, "-o", program)
+    assert run(capsys, "sim", program, "--target", "rtl", "--waves", tmp_path / "w.fst")[0] == 1
+    assert (tmp_path / "w.fst").stat().st_size > 1000
+    refused(capsys, "sim", program, "--target", "rtl", "--waves", tmp_path / "no" / "w.fst")
