@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHOICE = "LPU_FAULT"
 _MODULE = '''"""The number of the fault that the simulation has."""
 
-from amaranth.hdl import Instance, Signal
+from amaranth.hdl import Instance, Mux, Signal
 
 SELECT = Signal(8)
 
@@ -84,7 +84,7 @@ def mutate(sources: dict[str, str], faults: Sequence[Fault]) -> dict[str, str]:
         text = text.replace(fault.old, fault.new.replace("FAULT", f"fault({number})"))
         if "from rtl.fault_select" not in text:
             text = re.sub(
-                r"(?m)^from amaranth", "from rtl.fault_select import fault\nfrom amaranth", text, count=1
+                r"(?m)^from amaranth", "from rtl.fault_select import Mux, fault\nfrom amaranth", text, count=1
             )
         mutated[fault.file] = text
     return mutated

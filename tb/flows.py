@@ -11,6 +11,7 @@ from lpu.isa import LOOP_INDEX, Instruction, layout
 from tb.blocks import Block, Item, Word
 from tb.picker import Layers, Picker
 from tb.reserve import Board, Clash, Dispatch, Track
+from tb.values import IMAGE_CONTEXTS
 
 
 @dataclass
@@ -248,9 +249,9 @@ class Flow:
             for attempt in range(6):
                 stride, select = self._form(slot, attempt)
                 index = self._indices(step, times, select)
-                value = self._rng.choice(
-                    [low, high, self._rng.randint(low, high), self._rng.randint(low, high)]
-                )
+                value = self._rng.choice([low, high, *(self._rng.randint(low, high) for _ in range(2))])
+                if f.name == "ctx" and self._rng.random() < 0.6:
+                    value %= IMAGE_CONTEXTS
                 if index is None:
                     continue
                 if attempt < 3 and index and stride == 0:

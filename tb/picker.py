@@ -42,6 +42,13 @@ BYTE_SOURCES = {
 }
 
 
+#: Fields of a CHAIN that does nothing.
+PLAIN_CHAIN = {
+    **{f"{n}{at}": 0 for n in "abcd" for at in ("", "_at")},
+    **dict.fromkeys(("add", "f", "q", "shift", "tap", "to", "to_at", "accumulate", "acc", "mask"), 0),
+}
+
+
 @dataclass(frozen=True)
 class Layers:
     """How the generator divides a memory: constants that are never written, the final spill, the rest."""

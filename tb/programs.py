@@ -17,18 +17,18 @@ import numpy as np
 
 from golden.tile import Tile, Trace
 from lpu import timing
-from lpu.arch import SliceKind, TileConfig
-from lpu.isa import Instruction, layout, queue_names, unit_of
+from lpu.arch import TileConfig
+from lpu.isa import Destination, Instruction, Source, layout, queue_names, unit_of
 from lpu.program import Program
 from lpu.runtime.machine import Machine, MachineError, Result, Violation, ViolationKind
-from tb import values
 from tb.blocks import Block, Item, fill, random_nest
 from tb.flows import Flow, Shape, Step
 from tb.hostline import HostLine
 from tb.mutate import Saboteur, blind
-from tb.picker import Layers, Picker
+from tb.picker import PLAIN_CHAIN, Picker
 from tb.reserve import Board, Clash, Registers, Track
 from tb.spill import Spill
+from tb.values import Inputs
 
 __all__ = ["feed", "golden_outcome", "illegal", "legal"]
 
@@ -45,7 +45,6 @@ WEIGHTS = {
     "LWR": 3,
     "LWC": 3,
 }
-IMAGE_WORDS, IMAGE_CONTEXTS = 96, 8
 #: No program of this module runs longer.
 MAX_CYCLES = 20_000
 
@@ -121,7 +120,6 @@ class Maker:
 
     def __init__(self, config: TileConfig, rng: random.Random, scale: float):
         self._config, self._rng, self._scale = config, rng, scale
-        self._mems = [n for n in config.slice_names if config.spec(n).kind is SliceKind.MEM]
         self._tracks = {q: Track() for q in queue_names(config)}
         self._picker = Picker(rng, config)
         self._roots = [
@@ -131,43 +129,12 @@ class Maker:
             if q.split(".")[1] != "port"
         ] + [("host0.port", "VPOP"), ("host0.port", "VPUSH")]
         self._weights = [WEIGHTS.get(op, 2) for _, op in self._roots]
-        self._images()
-
-    def _images(self) -> None:
-        rng, config = self._rng, self._config
-        self._images_of: dict[str, bytes] = {}
-        self._constants: dict[str, list[list[int]]] = {}
-        for name in self._mems:
-            layers = Layers.of(config, name)
-            words = [
-                [
-                    rng.randint(0, top) | rng.choice([0, rng.getrandbits(16)]) << 16
-                    for _ in range(config.lanes)
-                ]
-                for top in rng.choices([0, 1, 7], [1, 1, 6], k=layers.constants)
-            ]
-            self._constants[name] = list(words)
-            words += [values.vector(rng, config) for _ in range(min(layers.depth, IMAGE_WORDS) - len(words))]
-            self._images_of[name] = b"".join(values.pack(w) for w in words)
-        for name in config.slice_names:
-            if config.spec(name).kind is SliceKind.MXM:
-                n = min(config.contexts, IMAGE_CONTEXTS) * config.lanes**2
-                self._images_of[name] = bytes(values.int8(rng) & 0xFF for _ in range(n))
-        full = (1 << config.lanes) - 1
-        masks = [full] + [
-            rng.choice([0, full, rng.getrandbits(config.lanes)])
-            for _ in range(rng.randint(0, config.masks - 1))
-        ]
-        self._images_of["masks"] = b"".join(m.to_bytes((config.lanes + 7) // 8, "little") for m in masks)
-        count = rng.choice([0, rng.randint(0, config.token_fifo), config.token_fifo])
-        self._tokens = [rng.choice([0, 1, 2, 3, 5, 7, rng.getrandbits(16)]) for _ in range(count)]
-        count = rng.choice([0, rng.randint(0, config.vector_fifo), config.vector_fifo])
-        self._vectors = [values.vector(rng, config) for _ in range(count)]
-        self._registers = Registers({}, dict(enumerate(masks)))
+        self._inputs = Inputs(rng, config)
+        self._registers = Registers({}, dict(enumerate(self._inputs.masks)))
         limits = {
-            "POP": len(self._tokens),
+            "POP": len(self._inputs.tokens),
             "PUSH": config.token_fifo,
-            "VPOP": len(self._vectors),
+            "VPOP": len(self._inputs.vectors),
             "VPUSH": config.vector_fifo,
         }
         self._board = Board(config, self._registers, limits)
@@ -176,7 +143,7 @@ class Maker:
         """The program; ``sabotage`` may add to it before it is put together."""
         rng = self._rng
         self._horizon = int(rng.choice([60, 150, 250, 350]) * min(1.0, self._scale + 0.3))
-        HostLine(self._picker, self._board, self._tracks, self._flow, self._tokens).write(
+        HostLine(self._picker, self._board, self._tracks, self._flow, self._inputs.tokens).write(
             self._horizon, self._scale
         )
         self._synchronise()
@@ -197,7 +164,9 @@ class Maker:
     # Pieces --------------------------------------------------------------------------------------
 
     def _flow(self, shape: Shape | None = None) -> Flow:
-        return Flow(self._picker, self._board, self._tracks, shape or Shape([((), 0)]), self._constants)
+        return Flow(
+            self._picker, self._board, self._tracks, shape or Shape([((), 0)]), self._inputs.constants
+        )
 
     def _shape(self, block: Block | None = None, level: int = 0) -> Shape:
         rng = self._rng
@@ -224,7 +193,9 @@ class Maker:
                 args = self._picker.args(queue, op)
                 if shape.level == 0 and shape.count == 1 and rng.random() < 0.25:
                     at = self._tap(queue, args, at)
-                flow.add(Step(queue, at, op, args))
+                step = flow.add(Step(queue, at, op, args))
+                if rng.random() < 0.8:
+                    self._sink(flow, step)
                 flow.commit()
                 return True
             except Clash:
@@ -246,6 +217,26 @@ class Maker:
             return at
         args["src"], sampled = self._rng.choice(choices)
         return max(0, sampled - timing.SAMPLE)
+
+    def _sink(self, flow: Flow, step: Step) -> None:
+        """Have what an instruction puts on a stream go somewhere, so that it makes a difference."""
+        config, position = self._config, self._picker.position
+        source = position[step.queue.split(".")[0]]
+        for access in timing.results(step.instruction, config):
+            sinks = [
+                (queue, op, position[name])
+                for queue in self._tracks
+                if (name := queue.split(".")[0])
+                and (position[name] > source if access.stream & 1 == 0 else position[name] < source)
+                and ("ew"[access.stream & 1], access.stream >> 3) in config.reachable(name, "tap")
+                for op in layout(config, queue).ops
+                if op in (("WRITE", "REDUCE") if access.bytes == 4 else ("WRITEB", "LA"))
+            ]
+            if sinks:
+                queue, op, place = self._rng.choice(sinks)
+                args = self._picker.args(queue, op) | {"src": access.stream}
+                cycle = step.cycle + access.at + abs(place - source) - timing.SAMPLE
+                flow.add(Step(queue, cycle, op, args))
 
     def _loop_block(self) -> None:
         rng = self._rng
@@ -325,9 +316,24 @@ class Maker:
             for op in ("LA", "LDMAP", "TLOAD", "LWR", "LWC"):
                 if op in layout(self._config, queue).ops and rng.random() < 0.8:
                     self._try(Shape([((), 0)], rng.choice([2, 4, 8]), rng.choice([1, 2])), 6, (queue, op))
-            if queue.endswith("chain"):
-                for _ in range(rng.randint(0, 4)):
-                    self._try(Shape([((), 0)]), 6, (queue, "CHAIN"))
+            if queue.endswith(".chain"):
+                for n in range(self._config.vxm_registers):
+                    if rng.random() < 0.7:
+                        self._fill(queue, n)
+
+    def _fill(self, queue: str, number: int) -> None:
+        """A float from a stream into a vector register."""
+        rng = self._rng
+        for _ in range(4):
+            at, flow = rng.randint(4, 40), self._flow()
+            try:
+                args = {"a": int(Source.FLOAT), "a_at": self._picker.stream(queue.split(".")[0], 4, True)}
+                args |= {"to": int(Destination.REG), "to_at": number}
+                flow.add(Step(queue, at, "CHAIN", {**PLAIN_CHAIN, **args}))
+                flow.commit()
+                return
+            except Clash:
+                continue
 
     def _assemble(self, seed: int) -> Program:
         """Queue words from the items of every track."""
@@ -355,9 +361,9 @@ class Maker:
         program = Program(
             config,
             queues,
-            self._images_of,
+            self._inputs.images,
             {"main": entry},
-            {"seed": seed, "tokens": self._tokens, "vectors": self._vectors},
+            {"seed": seed, "tokens": self._inputs.tokens, "vectors": self._inputs.vectors},
             {"main": last},
         )
         program.check()

@@ -26,7 +26,8 @@ from rtl.verilog import tile_verilog
 from tb.coverage import Coverage
 from tb.fastsim import Simulation
 from tb.picker import Layers
-from tb.programs import IMAGE_WORDS, MAX_CYCLES, feed, illegal, legal
+from tb.programs import MAX_CYCLES, feed, illegal, legal
+from tb.values import IMAGE_WORDS
 
 #: A tile that nobody ships: two arrays, three memories, the host in the middle, another float and other sizes.
 INVENTED = TileConfig(

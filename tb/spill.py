@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from lpu import timing
 from lpu.arch import SliceKind
-from lpu.isa import Quantise, Source
+from lpu.isa import Destination, Quantise, Source
 from tb.flows import Flow, Shape, Step
-from tb.picker import Layers, Picker
+from tb.picker import PLAIN_CHAIN, Layers, Picker
 from tb.reserve import Board, Clash, Track
 
 
@@ -70,9 +70,8 @@ class Spill:
         self._start = start
 
     def _chain(self, name: str, some: dict[str, int]) -> None:
-        none = {f"{n}{at}": 0 for n in "bcd" for at in ("", "_at")}
-        rest = {"add": 0, "f": 0, "q": 0, "shift": 0, "tap": 0, "to": 1, "accumulate": 0, "acc": 0, "mask": 0}
-        self._send(f"{name}.chain", "CHAIN", {**none, **rest, **some}, {}, 1, 4)
+        args = {**PLAIN_CHAIN, **some, "to": int(Destination.STREAM)}
+        self._send(f"{name}.chain", "CHAIN", args, {}, 1, 4)
 
     def _send(self, queue: str, op: str, args: dict, slots: dict, count: int, width: int) -> None:
         """``count`` results of an instruction into the spill words of a memory that is in reach and has
