@@ -90,10 +90,16 @@ class SliceSpec:
 
 
 def parse_floorplan(text: str) -> tuple[SliceSpec, ...]:
-    """``"host mem:512 mxm vxm"`` -> specs, west to east. A number after ``mem`` is its depth in words."""
+    """Specs from text, west to east: ``"host mem:512 mxm vxm"``.
+
+    A number after ``mem:`` is its depth in words. ``vxm<e0,e1>w1`` taps word streams e0 and e1 and injects on w1 alone; a
+    slice without ``<`` may use every stream.
+    """
     specs = []
     for word in text.split():
-        name, _, depth = word.partition(":")
+        head, routed, inject = word.partition(">")
+        head, _, tap = head.partition("<")
+        name, _, depth = head.partition(":")
         try:
             kind = SliceKind(name)
         except ValueError:
@@ -101,8 +107,28 @@ def parse_floorplan(text: str) -> tuple[SliceSpec, ...]:
             raise ConfigError(f"floorplan names the unknown slice {name!r}: use one of {known}") from None
         if depth and not depth.isdigit():
             raise ConfigError(f"floorplan: {word!r} has no number of words after the colon")
-        specs.append(SliceSpec(kind, int(depth or 0)))
+        if ("<" in word) != bool(routed):
+            raise ConfigError(
+                f"floorplan: {word!r} has only one of < and >: write taps between, injections behind"
+            )
+        routes = (
+            (tuple(filter(None, inject.split(","))), tuple(filter(None, tap.split(","))))
+            if routed
+            else (None, None)
+        )
+        specs.append(SliceSpec(kind, int(depth or 0), *routes))
     return tuple(specs)
+
+
+def format_floorplan(floorplan: tuple[SliceSpec, ...]) -> str:
+    """Inverse of :func:`parse_floorplan`, for specs that restrict both or neither of taps and injections."""
+    words = []
+    for s in floorplan:
+        word = s.kind.value + (f":{s.depth}" if s.depth else "")
+        if s.tap is not None or s.inject is not None:
+            word += f"<{','.join(s.tap or ())}>{','.join(s.inject or ())}"
+        words.append(word)
+    return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -161,7 +187,9 @@ class TileConfig:
         _power("token_fifo", self.token_fifo, 2, 1 << 10)
         _power("vector_fifo", self.vector_fifo, 2, 1 << 10)
         if self.streams % 4 or not 4 <= self.streams <= 32:
-            raise ConfigError(f"streams={self.streams}: use a multiple of 4 from 4 to 32 (four byte streams carry one word)")
+            raise ConfigError(
+                f"streams={self.streams}: use a multiple of 4 from 4 to 32 (four byte streams carry one word)"
+            )
         if not 1 <= self.loop_depth <= 4:
             raise ConfigError(f"loop_depth={self.loop_depth}: use 1 to 4")
         if not 2 <= len(self.floorplan) <= 32:
@@ -175,9 +203,13 @@ class TileConfig:
             for attribute in ("inject", "tap"):
                 for stream in getattr(spec, attribute) or ():
                     if stream not in words:
-                        raise ConfigError(f"{attribute} of {name} names {stream!r}: use some of {', '.join(sorted(words))}")
+                        raise ConfigError(
+                            f"{attribute} of {name} names {stream!r}: use some of {', '.join(sorted(words))}"
+                        )
         if sum(s.kind is SliceKind.HOST for s in self.floorplan) != 1:
-            raise ConfigError("the floorplan needs exactly one host slice (index registers and FIFOs live in it): add or remove")
+            raise ConfigError(
+                "the floorplan needs exactly one host slice (index registers and FIFOs live in it): add or remove"
+            )
 
     # Derived sizes -------------------------------------------------------------------------------
 
@@ -207,7 +239,9 @@ class TileConfig:
         try:
             return self.slice_names.index(name)
         except ValueError:
-            raise ConfigError(f"no slice {name!r} in {self.name}: it has {', '.join(self.slice_names)}") from None
+            raise ConfigError(
+                f"no slice {name!r} in {self.name}: it has {', '.join(self.slice_names)}"
+            ) from None
 
     def spec(self, name: str) -> SliceSpec:
         """The floorplan entry of a slice."""
@@ -223,6 +257,12 @@ class TileConfig:
         every = [(d, w) for d in "ew" for w in range(self.words)]
         return tuple((d, w) for d, w in every if allowed is None or f"{d}{w}" in allowed)
 
+    def routes(self, source: str, sink: str) -> tuple[tuple[str, int], ...]:
+        """(direction, word stream) pairs on which ``source`` may inject what ``sink`` may tap, lowest stream first."""
+        direction = "e" if self.position(source) < self.position(sink) else "w"
+        tapped = set(self.reachable(sink, "tap"))
+        return tuple(r for r in self.reachable(source, "inject") if r[0] == direction and r in tapped)
+
     # As data -------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -235,7 +275,9 @@ class TileConfig:
         data = dict(data)
         known = {f.name for f in dataclasses.fields(cls)}
         if extra := sorted(set(data) - known):
-            raise ConfigError(f"configuration has unknown keys {', '.join(extra)}: known are {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"configuration has unknown keys {', '.join(extra)}: known are {', '.join(sorted(known))}"
+            )
         try:
             plan = data["floorplan"]
             if isinstance(plan, str):
@@ -274,16 +316,51 @@ def _power(what: str, value: int, low: int, high: int) -> None:
 PRESETS: dict[str, TileConfig] = {
     c.name: c
     for c in (
-        TileConfig("tiny", 4, 2, 32, parse_floorplan("host mem:64 sxm mxm vxm mem:64"), activations=16, queue_depth=256),
         TileConfig(
-            "ecp5-25f", 8, 4, 1024, parse_floorplan("host mem:1024 sxm mxm vxm"), queue_depth=64, vector_fifo=4
+            "tiny",
+            4,
+            2,
+            32,
+            parse_floorplan("host mem:64 sxm mxm vxm mem:64"),
+            activations=16,
+            queue_depth=256,
         ),
         TileConfig(
-            "ecp5-85f", 16, 8, 1024, parse_floorplan("host mem:512 sxm mxm vxm mem:512"), queue_depth=512, vector_fifo=4
+            "ecp5-25f",
+            8,
+            4,
+            1024,
+            parse_floorplan(
+                "host<w0,w1>e0 mem:1024<e0,w0,w1>e0,e1,w0 sxm<e0,w0,w1>e0,e1,w0 mxm<e0,e1,w0>e1,w1 vxm<e0,e1>w0,w1"
+            ),
+            queue_depth=64,
+            vector_fifo=4,
         ),
-        TileConfig("sim16", 16, 16, 2048, parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"), queue_depth=4096),
+        # Each stream that a slice need not see or drive saves its share of a multiplexer (docs/area.md). Words read
+        # from mem0 pass the array on e0, so it drains on e1 and w1; mem1 has w0 to itself.
         TileConfig(
-            "sim64", 64, 64, 256, parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"), queue_depth=4096, activations=64
+            "ecp5-85f",
+            16,
+            8,
+            1024,
+            parse_floorplan(
+                "host<w0,w1>e0 mem:512<e0,w0,w1>e0,e1,w0 sxm<e0,w0,w1>e0,e1,w0 mxm<e0,w0,w1>e1,w1 vxm<e0,e1,w0>e0,w1"
+                " mem:512<e0,e1>w0"
+            ),
+            queue_depth=512,
+            vector_fifo=4,
+        ),
+        TileConfig(
+            "sim16", 16, 16, 2048, parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"), queue_depth=4096
+        ),
+        TileConfig(
+            "sim64",
+            64,
+            64,
+            256,
+            parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"),
+            queue_depth=4096,
+            activations=64,
         ),
     )
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from lpu import timing
 from lpu.arch import SliceKind, TileConfig
-from lpu.isa import LOOP_INDEX, Destination, Instruction, Quantise, Source, east, west
+from lpu.isa import LOOP_INDEX, Destination, Instruction, Quantise, Source
 from lpu.program import Program
 
 SHIFT = -5
@@ -30,17 +30,24 @@ def matmul(config: TileConfig, seed: int = 0, rounds: int = 1) -> Program:
         raise ValueError(f"{config.name} has no mem0, mxm0 and vxm0 from west to east")
     memories = [n for n, s in zip(names, config.floorplan, strict=True) if s.kind is SliceKind.MEM]
     result = memories[-1]
-    eastward = config.position(result) > config.position("vxm0")
+    inwards, drains, outwards = (
+        2 * 4 * word + "ew".index(direction)
+        for direction, word in (
+            config.routes("mem0", "mxm0")[0],
+            config.routes("mxm0", "vxm0")[-1],
+            config.routes("vxm0", result)[0],
+        )
+    )
     depth = min(config.activations, config.contexts)
     blocks = min(config.contexts // depth, config.spec(result).depth - depth)
 
-    load = {"act": 0, "src": east(0), "mask": 0}
+    load = {"act": 0, "src": inwards, "mask": 0}
     passing = {"ctx": 0, "act": 0, "acc": 0, "clear": 1}
     chain = dict.fromkeys(
         ("b", "b_at", "c", "c_at", "add", "f", "d", "d_at", "tap", "accumulate", "acc", "mask"), 0
     )
-    chain |= {"a": Source.INT32, "a_at": east(4), "q": Quantise.INT32, "shift": SHIFT}
-    chain |= {"to": Destination.STREAM, "to_at": east(4) if eastward else west(4)}
+    chain |= {"a": Source.INT32, "a_at": drains, "q": Quantise.INT32, "shift": SHIFT}
+    chain |= {"to": Destination.STREAM, "to_at": outwards}
     write = {"addr": depth, "src": chain["to_at"], "mask": 0}
 
     # Each instruction's first dispatch, from the one before it along the stream.
@@ -71,11 +78,11 @@ def matmul(config: TileConfig, seed: int = 0, rounds: int = 1) -> Program:
             Instruction("HALT"),
         ]
 
-    drained = Instruction("DRAIN", {"acc": 0, "dst": east(4)})
+    drained = Instruction("DRAIN", {"acc": 0, "dst": drains})
     stored = Instruction("WRITE", write, index={"addr": LOOP_INDEX})
     queues = {
         "mem0.read": [
-            Instruction("READB", {"addr": 0, "dst": east(0)}, count=depth, strides={"addr": 4}),
+            Instruction("READB", {"addr": 0, "dst": inwards}, count=depth, strides={"addr": 4}),
             Instruction("HALT"),
         ],
         "mxm0.load": [

@@ -11,7 +11,7 @@ def command(as_json: bool) -> None:
     """List the configurations."""
     import json
 
-    from lpu.arch import PRESETS, SliceKind
+    from lpu.arch import PRESETS, SliceKind, format_floorplan
 
     if as_json:
         click.echo(json.dumps({name: config.to_dict() for name, config in PRESETS.items()}, indent=1))
@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
         arrays = sum(s.kind is SliceKind.MXM for s in c.floorplan)
         weights = f"{arrays * c.contexts * c.lanes**2 / 1024:g} KiB"
         memory = f"{sum(s.depth for s in c.floorplan) * c.lanes * 4 / 1024:g} KiB"
-        plan = " ".join(s.kind.value + (f":{s.depth}" if s.depth else "") for s in c.floorplan)
+        plan = format_floorplan(c.floorplan)
         click.echo(
             f"{name:9} {c.lanes:5} {c.vxm_lanes:6} {c.contexts:8} {weights:>9} {memory:>9} {c.queue_depth:5}  {plan}"
         )

@@ -148,15 +148,14 @@ def _streams(
     taken: set[tuple[str, int]] = set()
 
     def choose(what: str, source: str, sink: str, byte: int, avoid: set[tuple[str, int]]) -> tuple[str, int]:
-        direction = "e" if config.position(source) < config.position(sink) else "w"
-        both = set(config.reachable(source, "inject")) & set(config.reachable(sink, "tap"))
-        words = sorted(w for d, w in both if d == direction and (d, w) not in avoid)
-        if not words:
+        routes = [route for route in config.routes(source, sink) if route not in avoid]
+        if not routes:
             raise MatmulError(
                 f"no word stream left from {source} to {sink} for {what} on {config.name}: use more streams, inject or tap"
             )
-        codes[what, sink if source == array else source] = 2 * (4 * words[0] + byte) + "ew".index(direction)
-        return direction, words[0]
+        direction, word = routes[0]
+        codes[what, sink if source == array else source] = 2 * (4 * word + byte) + "ew".index(direction)
+        return routes[0]
 
     for what, spans, byte in (("activations", activations, 0), ("weights", weights, 1)):
         for name in {s.slice for s in spans}:
