@@ -12,14 +12,14 @@ from collections.abc import Callable
 import numpy as np
 
 from lpu.arch import SliceKind
-from lpu.isa import Instruction, queue_names
+from lpu.isa import Instruction, encode, queue_names
 from lpu.program import Program
 from lpu.runtime import MachineError, RtlMachine
-from lpu.runtime.protocol import Op, Space, entry_words, header
-from tb.hostport import Refused
+from lpu.runtime.protocol import MAGIC, Op, Space, answer, entry_words, header, split_words
+from tb.hostport import HostPort, Refused
 from tb.matmul import RESULT, expected, matmul
 from tb.programs import feed, illegal, legal
-from tb.session import Session
+from tb.session import Exchange, Session
 
 
 def read_everything(machine: RtlMachine) -> None:
@@ -129,10 +129,61 @@ def several(session: Session, seed: int) -> None:
     read_everything(machine)
 
 
+def while_running(session: Session, seed: int) -> None:
+    """What a tile serves while a program runs, and what it refuses; then CLEAR. The answers are literal."""
+    config, rng = session.config, random.Random(f"while running {seed}")
+    machine = RtlMachine(session, config)
+    endless = [Instruction("LOOP", {"count": 4095, "index": 0, "length": 1, "step": 0})]
+    endless += [Instruction("NOP", count=1024, interval=64), Instruction("HALT")]
+    port = Space.QUEUE + queue_names(config).index("host0.port")
+    size = entry_words(config, port)
+    words = [word for i in endless for word in split_words(encode(config, "host0.port", i), size)]
+    _say(session, [header(Op.WRITE, len(words), port), 0, *words])
+    memory = next(p for p, spec in enumerate(config.floorplan) if spec.kind is SliceKind.MEM)
+    fingerprint = int(config.fingerprint, 16)
+    served = [
+        ([header(Op.PING)], [answer(Op.PING, 0, 3), MAGIC, fingerprint >> 32, fingerprint & 0xFFFFFFFF]),
+        ([header(Op.READ, 1, Space.STATUS), 0], [answer(Op.READ, 0, 1), 1]),
+        ([header(Op.READ, 4, Space.STATUS), 6], [answer(Op.READ, 0, 4), 2, 0, 1, 0]),
+        ([header(Op.TOKENS_OUT, 9)], [answer(Op.TOKENS_OUT, 0)]),
+        ([header(Op.VECTORS_OUT, config.lanes)], [answer(Op.VECTORS_OUT, 0)]),
+    ]
+    refused = [
+        ([header(Op.READ, 1, memory), 0], [answer(Op.READ, 4)]),
+        ([header(Op.READ, 1, Space.INDEX), 0], [answer(Op.READ, 4)]),
+        ([header(Op.WRITE, 3, memory), 0, 7, 8, 9], [answer(Op.WRITE, 4)]),
+        ([header(Op.WRITE, 1, Space.MASK), 1, 7], [answer(Op.WRITE, 4)]),
+        ([header(Op.START, 0)], [answer(Op.START, 4)]),
+        ([header(9)], [answer(9, 1)]),
+    ]
+    rest = [*served, *refused, *served, *refused]
+    rng.shuffle(rest)
+    for command, reply in [
+        ([header(Op.START, 0)], [answer(Op.START, 0)]),
+        ([header(Op.TOKENS_IN, 2), 5, 6], [answer(Op.TOKENS_IN, 0)]),
+        ([header(Op.VECTORS_IN, config.lanes), *range(config.lanes)], [answer(Op.VECTORS_IN, 0)]),
+        *rest,
+        ([header(Op.CLEAR)], [answer(Op.CLEAR, 0)]),
+    ]:
+        session.exchanges.append(Exchange(command, reply))
+    session.port = HostPort(config)
+    session.wait(0, until_idle=True)
+    machine.status()
+
+
+def wrong(session: Session, seed: int) -> None:
+    """A conversation with a lie in it: a bench that lets it pass is broken."""
+    machine = RtlMachine(session, session.config)
+    machine.write_memory("mem0", 5, np.arange(1, session.config.lanes + 1, dtype=np.uint32)[None])
+    machine.read_memory("mem0", 5, 1)
+    session.exchanges[-1].answer[3] = 99
+
+
 SCENARIOS: dict[str, Callable[[Session, int], None]] = {
     "random": random_program,
     "illegal": illegal_program,
     "product": product,
     "commands": commands,
     "several": several,
+    "while running": while_running,
 }

@@ -17,7 +17,7 @@ from cocotb.triggers import Event, RisingEdge, SimTimeoutError, with_timeout
 
 from lpu.arch import load_config
 from tb.cocotb_runner import parameters_of_this_run
-from tb.scenarios import SCENARIOS
+from tb.scenarios import SCENARIOS, wrong
 from tb.session import Exchange, Mismatch, Session
 
 PERIOD_NS = 10
@@ -233,7 +233,7 @@ async def scenario(dut: Any) -> None:
     """A scenario of tb.scenarios, by name and seed, with stalls."""
     parameters = parameters_of_this_run()
     session = Session(load_config(parameters["config"]))
-    SCENARIOS[parameters["scenario"]](session, parameters["seed"])
+    (SCENARIOS | {"wrong": wrong})[parameters["scenario"]](session, parameters["seed"])
     async with _bench(dut, session, parameters) as bench:
         await bench.play()
 

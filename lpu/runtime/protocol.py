@@ -119,7 +119,7 @@ class MachineStatus:
 def header(op: int, n: int = 0, space: int = 0) -> int:
     """A command's first word. Raises MachineError if it does not hold the numbers."""
     if not 0 <= n <= MAX_WORDS or not 0 <= space <= 0xFF:
-        raise MachineError(f"{Op(op).name}: {n} words at space {space} do not fit one command: split it")
+        raise MachineError(f"command {op}: {n} words at space {space} do not fit one command: split it")
     return op << 24 | space << 16 | n
 
 
