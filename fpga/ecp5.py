@@ -141,8 +141,15 @@ class Half:
         return sum(self.function(n & 1, n >> 1 & 1, n >> 2 & 1, n >> 3) << n for n in range(16))
 
 
-#: Starts a chain with a carry of one: its LUT gives 0 for c = 1, so the carry is the table's value for c = 0.
+#: Start a chain with a carry of nothing, or of one. Their LUT gives 0 for c = 1, so that the carry out is the table's value for
+#: c = 0, whatever stands at the chain's carry input.
+START = Half(ZERO, ZERO, ONE, ZERO, lambda a, b, c, d: 0)
 CARRY = Half(ZERO, ZERO, ONE, ZERO, lambda a, b, c, d: 1 - c)
+
+
+def start_bits(x: Value, y: Value) -> Half:
+    """Starts a chain with the carry of x + y. (Their sum is a LUT of its own.)"""
+    return Half(x, y, ONE, ZERO, lambda a, b, c, d: a & b & (1 - c))
 
 
 def add_bits(x: Value, y: Value) -> Half:
@@ -160,39 +167,38 @@ def subtract_products(a: Value, b: Value, c: Value, d: Value) -> Half:
     return Half(a, b, c, d, lambda a, b, c, d: (1 - (a & b)) ^ (c & d))
 
 
-def carry_chain(m: Module, halves: list[Half]) -> Value:
-    """Sum bits of a row of halves, lowest first; the carry out of the last is dropped."""
-    total = Signal(len(halves))
-    carry: Value = ZERO
+def carry_chain(m: Module, start: Half, halves: list[Half]) -> Value:
+    """Sum bits of ``halves``, lowest first, behind ``start``; the carry out of the last is dropped.
+
+    Carry input and output of the chain stay open: nextpnr would spend a carry cell on each if they were connected, even to a
+    constant.
+    """
+    halves = [start, *halves]
+    total, carry = Signal(len(halves)), None
     for n in range(0, len(halves), 2):
         low = halves[n]
-        high = halves[n + 1] if n + 1 < len(halves) else Half(ZERO, ZERO, ZERO, ZERO, lambda a, b, c, d: 0)
-        next_carry, unused = Signal(), Signal()
+        last = n + 2 >= len(halves)
+        high = halves[n + 1] if n + 1 < len(halves) else START
+        ports = {f"i_{port}0": getattr(low, port.lower()) for port in "ABCD"}
+        ports |= {f"i_{port}1": getattr(high, port.lower()) for port in "ABCD"}
+        ports |= {"o_S0": total[n], "o_S1": total[n + 1] if n + 1 < len(halves) else Signal(name="unused")}
+        if carry is not None:
+            ports["i_CIN"] = carry
+        if not last:
+            carry = ports["o_COUT"] = Signal(name="carry")
         m.submodules += Instance(
             "CCU2C",
             p_INIT0=Const(low.init, 16),
             p_INIT1=Const(high.init, 16),
             p_INJECT1_0="NO",
             p_INJECT1_1="NO",
-            i_CIN=carry,
-            i_A0=low.a,
-            i_B0=low.b,
-            i_C0=low.c,
-            i_D0=low.d,
-            i_A1=high.a,
-            i_B1=high.b,
-            i_C1=high.c,
-            i_D1=high.d,
-            o_S0=total[n],
-            o_S1=total[n + 1] if n + 1 < len(halves) else unused,
-            o_COUT=next_carry,
+            **ports,
         )
-        carry = next_carry
-    return total
+    return total[1:]
 
 
 def lut_multiply8(a: Value, b: Value, product: Signal, *, latency: int = 2) -> Module:
-    """Signed 8 x 8 bits in 36 CCU2C and one LUT.
+    """Signed 8 x 8 bits in 36 CCU2C and seven LUTs.
 
     Cycle 0: operands are registered. Cycle 1: four sums of two rows of partial products, sums of those, the
     product; a latency of 3 registers the four sums.
@@ -210,14 +216,12 @@ def lut_multiply8(a: Value, b: Value, product: Signal, *, latency: int = 2) -> M
     for k in range(4):
         even, odd = b_reg[2 * k], b_reg[2 * k + 1]
         bit = [a_reg[min(n, 7)] for n in range(10)]
+        # The lowest bit is a partial product alone and has no carry.
         if k < 3:
-            first = add_products(bit[0], even, ZERO, ZERO)
-            pairs.append(
-                carry_chain(m, [first, *(add_products(bit[n], even, bit[n - 1], odd) for n in range(1, 10))])
-            )
+            start, upper = START, [add_products(bit[n], even, bit[n - 1], odd) for n in range(1, 10)]
         else:
-            upper = [subtract_products(bit[n - 1], odd, bit[n], even) for n in range(1, 10)]
-            pairs.append(Cat(bit[0] & even, carry_chain(m, [CARRY, *upper])[1:]))
+            start, upper = CARRY, [subtract_products(bit[n - 1], odd, bit[n], even) for n in range(1, 10)]
+        pairs.append(Cat(bit[0] & even, carry_chain(m, start, upper)))
     if latency == 3:
         # Cycle 1: sums of two rows.
         held = [Signal(10, name=f"pair{k}", reset_less=True) for k in range(4)]
@@ -233,5 +237,6 @@ def lut_multiply8(a: Value, b: Value, product: Signal, *, latency: int = 2) -> M
 
 def _add_shifted(m: Module, low: Value, high: Value, shift: int) -> Value:
     """low + (high << shift), both two's complement of one width; as wide as high << shift."""
-    top = [add_bits(low[min(shift + n, len(low) - 1)], high[n]) for n in range(len(high))]
-    return Cat(low[:shift], carry_chain(m, top))
+    added = [(low[min(shift + n, len(low) - 1)], high[n]) for n in range(len(high))]
+    top = carry_chain(m, start_bits(*added[0]), [add_bits(x, y) for x, y in added[1:]])
+    return Cat(low[:shift], added[0][0] ^ added[0][1], top)

@@ -6,9 +6,11 @@ costs only the slices it touches.
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 
 from fpga.netlist import Part, netlist, split
 from fpga.yosys import CACHE, SynthesisError, run_yosys
@@ -21,9 +23,9 @@ OPTIONS = "-nowidelut"
 class Area:
     """What a netlist occupies.
 
-    ``lut``: LUT4 places: logic LUTs, 2 for a CCU2C carry cell, 6 for a DPR16X4 (four hold the bits, two are
-    blocked by the write port). Of these ``carry`` is the CCU2Cs' share and ``lutram`` the DPR16X4s'. ``ff``:
-    flip-flops; ``dsp``: MULT18X18D; ``bram``: DP16KD.
+    ``lut``: LUT4 places as nextpnr takes them: logic LUTs, 2 for a CCU2C carry cell and for each carry that enters or
+    leaves a chain, 6 for a DPR16X4 (four hold the bits, two are blocked by the write port). Of these ``carry`` is
+    the chains' share and ``lutram`` the DPR16X4s'. ``ff``: flip-flops; ``dsp``: MULT18X18D; ``bram``: DP16KD.
     """
 
     lut: int = 0
@@ -37,9 +39,13 @@ class Area:
         return Area(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     @classmethod
-    def of_cells(cls, cells: dict[str, int]) -> Area:
-        """From a yosys cell count. Raises SynthesisError for an unknown cell, which would go uncounted."""
-        logic = carry = lutram = ff = dsp = bram = 0
+    def of_cells(cls, cells: dict[str, int], *, carries: int = 0) -> Area:
+        """From a yosys cell count and a number of carries in or out of chains.
+
+        Raises SynthesisError for an unknown cell, which would go uncounted.
+        """
+        logic = lutram = ff = dsp = bram = 0
+        carry = 2 * carries
         for kind, count in cells.items():
             if kind == "LUT4":
                 logic += count
@@ -67,22 +73,67 @@ def script(part: Part, stem: str, *, options: str = OPTIONS) -> str:
             # abc9 can give two wires one name where buses remain (yosys issue 4349).
             "splitnets",
             f"synth_ecp5 {options} -top {part.top} -run map_luts:",
-            f"tee -q -o {stem}.json stat -json",
+            f"tee -q -o {stem}.cells stat -json",
+            f"write_json {stem}.mapped",
             "",
         )
     )
 
 
+def open_carries(module: dict) -> int:
+    """Opens the carry inputs and outputs that do nothing in a mapped module (of a yosys JSON).
+
+    nextpnr spends a CCU2C on every carry that enters a chain, constants included, or leaves it, even to nowhere. Returns
+    how many are left.
+    """
+    chains = [cell for cell in module["cells"].values() if cell["type"] == "CCU2C"]
+    readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
+    for cell in module["cells"].values():
+        for name, bits in cell["connections"].items():
+            if cell["port_directions"][name] != "output" and not (cell["type"] == "CCU2C" and name == "CIN"):
+                readers.update(bits)
+    inputs = {bit for cell in chains for bit in cell["connections"]["CIN"]}
+    outputs = {bit for cell in chains for bit in cell["connections"]["COUT"]}
+    left = 0
+    for cell in chains:
+        ports = cell["connections"]
+        if _ignores_carry(cell) and not readers[ports["S0"][0]]:
+            ports["CIN"] = ["x"]
+        left += ports["CIN"] != ["x"] and ports["CIN"][0] not in outputs
+        out = ports["COUT"][0]
+        if out not in inputs and not readers[out]:
+            ports["COUT"] = ["x"]
+        left += readers[out] > 0
+    return left
+
+
+def _ignores_carry(cell: dict) -> bool:
+    """Whether the first LUT of a CCU2C is 0 for all values of its inputs that are not constant, so that none propagates."""
+    init = int(cell["parameters"]["INIT0"], 2)
+    bits = [cell["connections"][f"{port}0"][0] for port in "ABCD"]
+    possible = (n for n in range(16) if all(b != str(1 - (n >> k & 1)) for k, b in enumerate(bits)))
+    return not any(init >> n & 1 for n in possible)
+
+
+#: How figures come about; a cached one that came about otherwise does not count.
+_COUNTING = "".join(map(inspect.getsource, (Area, script, open_carries, _ignores_carry)))
+
+
 def synthesise(part: Part, *, options: str = OPTIONS) -> Area:
     """Area of one part. Cached by netlist, options and yosys version."""
-    stem = part.stem(options)
-    report = CACHE / f"{stem}.json"
-    if not report.exists():
+    stem = part.stem(options + _COUNTING)
+    result = CACHE / f"{stem}.area"
+    if not result.exists():
         part.write(stem)
         run_yosys(script(part, stem, options=options), name=stem)
-        (CACHE / f"{stem}.il").unlink(missing_ok=True)
-    cells = json.loads(report.read_text())["modules"]["\\" + part.top]["num_cells_by_type"]
-    return Area.of_cells({kind: n for kind, n in cells.items() if kind.removeprefix("\\") not in part.black})
+        files = {kind: CACHE / f"{stem}.{kind}" for kind in ("il", "cells", "mapped")}
+        cells = json.loads(files["cells"].read_text())["modules"]["\\" + part.top]["num_cells_by_type"]
+        cells = {kind: n for kind, n in cells.items() if kind.removeprefix("\\") not in part.black}
+        carries = open_carries(json.loads(files["mapped"].read_text())["modules"][part.top])
+        result.write_text(json.dumps(asdict(Area.of_cells(cells, carries=carries))))
+        for file in files.values():
+            file.unlink()
+    return Area(**json.loads(result.read_text()))
 
 
 def area(component, *, name: str, platform=None, options: str = OPTIONS) -> Area:

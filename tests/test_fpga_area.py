@@ -12,7 +12,7 @@ from fpga import area as area_report
 from fpga.area import Report, growth, over_limit, table
 from fpga.ecp5 import Ecp5
 from fpga.netlist import modules, netlist, split
-from fpga.synth import Area, area, areas
+from fpga.synth import Area, area, areas, open_carries
 from fpga.yosys import SynthesisError
 from lpu.arch import PRESETS
 from lpu.isa import queue_names
@@ -91,14 +91,57 @@ def test_multipliers():
     dsp = area(Multiply8(), name="multiply", platform=Ecp5("85f", array_dsps=1))
     assert dsp == Area(dsp=1)
     chains = area(Multiply8(), name="multiply", platform=Ecp5("85f"))
-    assert (chains.lut, chains.ff, chains.dsp) == (73, 32, 0)
+    assert (chains.lut, chains.ff, chains.dsp) == (79, 32, 0)
 
 
 def test_cells():
     cells = {"LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "TRELLIS_FF": 7, "MULT18X18D": 1, "DP16KD": 4}
     assert Area.of_cells(cells) == Area(lut=10 + 6 + 12, ff=7, dsp=1, bram=4, carry=6, lutram=12)
+    assert Area.of_cells({"CCU2C": 3}, carries=2) == Area(lut=10, carry=10)
     with pytest.raises(SynthesisError, match="ALU54B"):
         Area.of_cells({"ALU54B": 1})
+
+
+def test_carries_that_do_nothing_are_opened():
+    def cell(kind, init="0110", **connections):
+        output = ("COUT", "S0", "Z")
+        return {
+            "type": kind,
+            "parameters": {"INIT0": init.zfill(16)},
+            "connections": {name: [bit] for name, bit in connections.items()},
+            "port_directions": {name: "output" if name in output else "input" for name in connections},
+        }
+
+    def carry(first, c, into, out, *, init="0110", s0=30):
+        return cell("CCU2C", init, A0=first, B0=20, C0=c, D0="0", CIN=into, S0=s0, COUT=out)
+
+    module = {
+        "ports": {"o": {"bits": [9, 31]}},
+        "cells": {
+            "constant in": carry(10, "0", "0", 1),
+            "unread out": carry(10, "0", 1, 2),
+            "start": carry(10, "1", "0", 3, init="1000"),
+            "start that is read": carry(10, "1", "0", 11, init="1000", s0=31),
+            "read in the middle": carry(10, "0", 3, 4),
+            "reader": cell("LUT4", A=4, Z=5),
+            "end": carry(10, "0", 4, 6),
+            "from logic, to a port": carry(10, "0", 5, 9),
+        },
+    }
+    for _ in range(2):
+        assert open_carries(module) == 5
+        opened = {
+            (name, port)
+            for name, c in module["cells"].items()
+            for port, bits in c["connections"].items()
+            if bits == ["x"]
+        }
+        assert opened == {
+            ("unread out", "COUT"),
+            ("start", "CIN"),
+            ("start that is read", "COUT"),
+            ("end", "COUT"),
+        }
 
 
 def test_failure_shows_the_end_of_the_log():
