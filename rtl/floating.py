@@ -21,7 +21,9 @@ from rtl.floating_parts import (
     leading_bits,
     leading_nibbles,
     pack,
+    round_even,
     shift_right_sticky,
+    underflow,
 )
 
 #: Bits of the number that :func:`quantise_origin` returns, signed.
@@ -60,21 +62,20 @@ class Convert(wiring.Component):
         sign_1 = Signal(reset_less=True)
         present = Signal(reset_less=True)
         shifted = Signal(32, reset_less=True)
-        # Wide enough for the exponent of 2**32 in any format. Three too little, for the zeros counted in cycle 2.
-        exponent = Signal(max(fmt.exponent, 6), reset_less=True)
-        nibbles, coarse = leading_nibbles(magnitude)
-        m.d.sync += [
-            sign_1.eq(sign),
-            present.eq(magnitude.any()),
-            shifted.eq(coarse),
-            exponent.eq(fmt.bias + 28 - (nibbles << 2)),
-        ]
+        nibbles = Signal(3, reset_less=True)
+        counted, coarse = leading_nibbles(magnitude)
+        m.d.sync += [sign_1.eq(sign), present.eq(magnitude.any()), shifted.eq(coarse), nibbles.eq(counted)]
 
-        # Cycle 2: shift out leading zeros, round.
+        # Cycle 2: shift out leading zeros, round. The exponent is that of 1 and the place of the leading one, 31 less
+        # the zeros; in small formats it may be more than fits.
         bits, fine = leading_bits(shifted)
         kept, rest = fine[31 - fmt.mantissa : 31], fine[: 31 - fmt.mantissa]
-        up = rest[-1] & (rest[:-1].any() | kept[0])
-        rounded = add_carry(Cat(kept, exponent), Cat(Const(0, fmt.mantissa), ~bits), up)
+        rounded = round_even(
+            Cat(kept, Const(fmt.bias, max(fmt.exponent, 6))),
+            Cat(Const(0, fmt.mantissa), ~bits, ~nibbles),
+            guard=rest[-1],
+            sticky=rest[:-1].any(),
+        )
         over = rounded[fmt.mantissa :] >= (1 << fmt.exponent) - 1 if fmt.exponent < 6 else Const(0, 1)
         result = Signal(fmt.width, reset_less=True)
         m.d.sync += result.eq(
@@ -140,14 +141,15 @@ class Multiply(wiring.Component):
         low, high = Signal(reset_less=True), Signal(reset_less=True)
         top, keep = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += biased.eq(total - fmt.bias)
+        over = ~biased[-1] & (biased[-2] | biased[: fmt.exponent].all())
         m.d.sync += [
             sign[1].eq(sign[0]),
             nan[1].eq(nan[0]),
             exponent.eq(biased),
-            low.eq(biased == 0),
+            low.eq(~biased.any()),
             high.eq(biased == largest),
-            top.eq(nan[0] | inf | ((biased > largest) & ~zero)),
-            keep.eq(~(nan[0] | inf | zero | (biased < 0) | (biased > largest))),
+            top.eq(nan[0] | inf | (over & ~zero)),
+            keep.eq(~(nan[0] | inf | zero | biased[-1] | over)),
         ]
 
         # Cycle 2: normalise and round; a carry out of the mantissa moves the exponent.
@@ -156,8 +158,7 @@ class Multiply(wiring.Component):
         kept = Mux(big, p[size + 1 : 2 * size + 1], p[size : 2 * size])
         guard = Mux(big, p[size], p[size - 1])
         sticky = p[: size - 1].any() | (big & p[size - 1])
-        up = guard & (sticky | kept[0])
-        rounded = add_carry(Cat(kept, exponent), Cat(Const(0, size), big), up)
+        rounded = round_even(Cat(kept, exponent), Cat(Const(0, size), big), guard, sticky)
         odd = rounded[size]
         result = Signal(fmt.width, reset_less=True)
         m.d.sync += result.eq(
@@ -271,8 +272,7 @@ class Add(wiring.Component):
         # Cycle 4: shift out leading zeros, round. Results too small are exact, so nothing rounds up to the smallest.
         bits, fine = leading_bits(shifted)
         rounded = add_carry(Cat(fine[3 : 3 + size], exponent_3), Cat(Const(0, size), ~bits), up)
-        tiny = (exponent_3 < -2) | ((exponent_3 <= 0) & (bits >= (exponent_3 + 3)[:2]))
-        keep = present & ~inf[3] & ~tiny
+        keep = present & ~inf[3] & ~Cat(underflow(exponent_3, bits)).any()
         result = Signal(fmt.width, reset_less=True)
         m.d.sync += result.eq(
             pack(fmt, rounded, sign=sign[3], keep=keep, mantissa=keep, top=inf[3], nan=nan[3])
@@ -328,8 +328,8 @@ class Quantise(wiring.Component):
             sign.eq(x.sign),
             significand.eq(early),
             amount.eq(down[2:5]),
-            zero.eq(x.zero | x.nan | (~x.top & (down > 31))),
-            full.eq(x.top | (down < Mux(byte, 24, 0))),
+            zero.eq(x.zero | x.nan | (~x.top & ~down[-1] & down[5:].any())),
+            full.eq(x.top | down[-1] | (byte & ~down[5:].any() & ~down[3:5].all())),
             byte_1.eq(byte),
         ]
 

@@ -46,6 +46,31 @@ def add_carry(a: Value, b: Value, carry: Value) -> Value:
     return (Cat(carry, a) + Cat(carry, b))[1 : width + 1]
 
 
+def at_least(value: Value, limit: int) -> Value:
+    """``value >= limit`` in LUTs: for a constant they are fewer than a comparator's carry cells."""
+    result: Value = Const(1, 1)
+    for n, bit in enumerate(value):
+        result = bit & result if limit >> n & 1 else bit | result
+    return result
+
+
+def round_even(value: Value, addend: Value, guard: Value, sticky: Value) -> Value:
+    """``value + addend`` rounded to nearest, ties to even: ``guard`` is the first bit below, ``sticky`` any further.
+
+    Rounds half up on the carry chain, for which ``sticky`` need not be known, and clears the last bit of a tie.
+    """
+    up = add_carry(value, addend, guard)
+    return Cat(up[0] & ~(guard & ~sticky), up[1:])
+
+
+def underflow(exponent: Value, zeros: Value) -> tuple[Value, Value]:
+    """Whether ``exponent + 3 - zeros`` is negative, and whether it is zero; ``zeros`` 0 to 3, ``exponent`` signed."""
+    low, high = exponent[:2], exponent[2:]
+    near = Mux(low.any(), high.all(), ~high.any())
+    limit = (low - 1)[:2]
+    return (exponent[-1] & ~near) | (near & (zeros > limit)), near & (zeros == limit)
+
+
 def shift_in(value: Value, amount: int) -> Value:
     """``value`` shifted left within its width."""
     return Cat(Const(0, amount), value[: len(value) - amount])

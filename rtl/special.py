@@ -20,7 +20,17 @@ from lpu.tables import (
     SLOPE_BITS,
     special_table,
 )
-from rtl.floating_parts import Fields, Product, add_carry, leading_bits, leading_nibbles, pack
+from rtl.floating_parts import (
+    Fields,
+    Product,
+    add_carry,
+    at_least,
+    leading_bits,
+    leading_nibbles,
+    pack,
+    round_even,
+    underflow,
+)
 
 #: Bits of the remainder. That of the sigmoid stands two bits higher, so that all functions shift alike.
 REST_BITS = 16
@@ -75,13 +85,13 @@ class Special(wiring.Component):
         highest = max(exp - 2, 3)
         fixed = Signal(highest + 1 + BASE_BITS, reset_less=True)
         shifted = Cat(Const(0, len(fixed) - size - 1), x.mantissa, 1)
-        far = x.exponent <= highest + bias - 32 if highest + bias >= 32 else x.zero
+        far = ~at_least(x.exponent, highest + bias - 31) if highest + bias >= 32 else x.zero
         down = (highest + bias - x.exponent)[:5] | far.replicate(5)
         for n in range(5):
             shifted = Mux(down[n], shifted[1 << n :], shifted)
         # exp2 of a negative number takes ~|x|, one added in cycle 1.
         m.d.sync += fixed.eq(shifted ^ (is_exp2 & x.sign).replicate(len(fixed)))
-        vast = x.exponent >= bias + exp - 1
+        vast = at_least(x.exponent, bias + exp - 1)
         nan = x.nan | (is_rsqrt & x.sign & ~x.zero)
         inf = (is_exp2 & vast & ~x.sign) | ((is_recip | is_rsqrt) & x.zero)
         zero = (is_exp2 & vast & x.sign) | ((is_recip | is_rsqrt) & x.top)
@@ -89,8 +99,8 @@ class Special(wiring.Component):
         exponent = delay(x.exponent, 1, "exponent")
         negative = delay(x.sign, 1, "negative")
         mantissa = delay(x.mantissa, 1, "mantissa")
-        above_one = delay(x.exponent >= bias, 1, "above_one")
-        saturated = delay(is_sigmoid & (x.exponent >= bias + 4), 1, "saturated")
+        above_one = delay(at_least(x.exponent, bias), 1, "above_one")
+        saturated = delay(is_sigmoid & at_least(x.exponent, bias + 4), 1, "saturated")
 
         # Cycle 1: table address and remainder.
         exp2, recip, rsqrt, sigmoid = functions
@@ -170,7 +180,7 @@ class Special(wiring.Component):
         exponent_5 = delay(result_exponent, 2, "exponent_5").as_signed()
         exact_4, turn_4 = delay(exact_3, 1, "exact_4"), delay(turn_3, 1, "turn_4")
         # exp2 flushes by its exponent before rounding.
-        small = exp2_3 & (result_exponent <= 0)
+        small = exp2_3 & (result_exponent[-1] | ~result_exponent.any())
         top_3, zero_3 = delay(inf | nan, 3, "top"), delay(zero, 3, "zero") | small
 
         # Cycle 4: interpolate.
@@ -190,11 +200,9 @@ class Special(wiring.Component):
         # Cycle 6: shift out leading zeros, round; a result just too small may round up to the smallest.
         bits, fine = leading_bits(coarse_6)
         kept, lost = fine[PLACES - 1 - size : PLACES - 1], fine[: PLACES - 1 - size]
-        up = lost[-1] & (lost[:-1].any() | kept[0]) if len(lost) else Const(0, 1)
-        rounded = add_carry(Cat(kept, exponent_6), Cat(Const(0, size), ~bits), up)
-        near = (exponent_6 <= 0) & (exponent_6 >= -3)
-        edge = (exponent_6 + 3)[:2]
-        tiny = (exponent_6 < -3) | (near & (bits > edge))
+        guard, sticky = (lost[-1], lost[:-1].any()) if len(lost) else (Const(0, 1), Const(0, 1))
+        rounded = round_even(Cat(kept, exponent_6), Cat(Const(0, size), ~bits), guard, sticky)
+        tiny, edge = underflow(exponent_6, bits)
         top_6, zero_6 = delay(top_3, 3, "top_6"), delay(zero_3, 3, "zero_6")
         keep = present & ~tiny & ~top_6 & ~zero_6
         result = pack(
@@ -202,7 +210,7 @@ class Special(wiring.Component):
             rounded,
             sign=delay(is_recip & x.sign, 6, "sign"),
             keep=keep,
-            mantissa=keep & ~(near & (bits == edge) & ~rounded[size]),
+            mantissa=keep & ~(edge & ~rounded[size]),
             top=top_6,
             nan=delay(nan, 6, "nan"),
         )
