@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import ctypes
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -180,12 +179,3 @@ def fast_machine(config: TileConfig, *, trace: str | Path | None = None) -> RtlM
     if trace is not None:
         simulation.trace(trace)
     return RtlMachine(simulation, config)
-
-
-def speed(simulation: Simulation, seconds: float = 1.0, chunk: int = 10_000) -> float:
-    """Cycles per second of wall time, whatever the tile is doing, over about that long."""
-    started, cycles = time.perf_counter(), 0
-    while (passed := time.perf_counter() - started) < seconds:
-        simulation.step(chunk)
-        cycles += chunk
-    return cycles / passed

@@ -6,8 +6,11 @@ so that the same one can be replayed on the fast simulator. ``tests/test_bench_t
 
 from __future__ import annotations
 
+import json
 import random
+import time
 from collections import deque
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,8 +18,11 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import Event, RisingEdge, SimTimeoutError, with_timeout
 
-from lpu.arch import load_config
+from lpu.arch import TileConfig, load_config
+from lpu.runtime import RtlMachine
+from lpu.runtime.protocol import Op, answer, header
 from tb.cocotb_runner import parameters_of_this_run
+from tb.matmul import matmul
 from tb.scenarios import SCENARIOS, wrong
 from tb.session import Exchange, Mismatch, Session
 
@@ -223,6 +229,12 @@ class TileBench:
         self._tasks = [cocotb.start_soon(part.run()) for part in (self.driver, self.monitor)]
 
 
+def _config(parameters: dict[str, Any]) -> TileConfig:
+    """A preset's name, or a whole configuration."""
+    found = parameters["config"]
+    return load_config(found) if isinstance(found, str) else TileConfig.from_dict(found)
+
+
 def _bench(dut: Any, session: Session, parameters: dict[str, Any]) -> TileBench:
     odds = {name: parameters.get(name, 1.0) for name in ("offer", "take")}
     return TileBench(dut, session, seed=parameters["seed"], **odds)
@@ -232,7 +244,7 @@ def _bench(dut: Any, session: Session, parameters: dict[str, Any]) -> TileBench:
 async def scenario(dut: Any) -> None:
     """A scenario of tb.scenarios, by name and seed, with stalls."""
     parameters = parameters_of_this_run()
-    session = Session(load_config(parameters["config"]))
+    session = Session(_config(parameters))
     (SCENARIOS | {"wrong": wrong})[parameters["scenario"]](session, parameters["seed"])
     async with _bench(dut, session, parameters) as bench:
         await bench.play()
@@ -242,7 +254,7 @@ async def scenario(dut: Any) -> None:
 async def reset_while_running(dut: Any) -> None:
     """Reset in a random cycle of a conversation, then all of it again: nothing is left over."""
     parameters = parameters_of_this_run()
-    session = Session(load_config(parameters["config"]))
+    session = Session(_config(parameters))
     SCENARIOS[parameters["scenario"]](session, parameters["seed"])
     rng = random.Random(f"reset {parameters['seed']}")
     async with _bench(dut, session, parameters) as bench:
@@ -252,3 +264,23 @@ async def reset_while_running(dut: Any) -> None:
             task.cancel()
             await bench.reset()
         await bench.play()
+
+
+@cocotb.test()
+async def clock_speed(dut: Any) -> None:
+    """Cycles per second of this bench while a product runs, into the file named ``report``."""
+    parameters = parameters_of_this_run()
+    session = Session(_config(parameters))
+    machine = RtlMachine(session, session.config)
+    machine.load(matmul(session.config, rounds=4095))
+    async with _bench(dut, session, parameters) as bench:
+        await bench.play()
+        start = Exchange([header(Op.START)], [answer(Op.START, 0)])
+        started, first = time.perf_counter(), bench.cycle
+        while (passed := time.perf_counter() - started) < parameters["seconds"] or bench.cycle == first:
+            if not int(dut.busy.value):
+                await bench.play([start])
+            await bench.cycles(200)
+        cycles = bench.cycle - first
+        await bench.reset()
+    Path(parameters["report"]).write_text(json.dumps({"cycles_per_second": cycles / passed}))
