@@ -30,7 +30,10 @@ def _segment(f: Callable[[float], float], start: float, width: float, rest: int,
     slope = round((high - low) / size * (1 << shift))
     slope = max(-(1 << (SLOPE_BITS - 1)), min((1 << (SLOPE_BITS - 1)) - 1, slope))
     steps = 64
-    errors = [f(start + width * k / steps) * ONE - slope * (size * k / steps) / (1 << shift) for k in range(steps + 1)]
+    errors = [
+        f(start + width * k / steps) * ONE - slope * (size * k / steps) / (1 << shift)
+        for k in range(steps + 1)
+    ]
     # The hardware's shift rounds down, half a unit on average: add it back.
     base = round((max(errors) + min(errors)) / 2 + 0.5)
     ends = (0, (slope * (size - 1)) >> shift)
@@ -45,8 +48,12 @@ def special_table() -> tuple[int, ...]:
     table = [0] * 512
     for i in range(64):
         table[EXP2_AT + i] = _segment(lambda u: 2.0**u - 1, i / 64, 1 / 64, EXP2_REST, SHIFT)
-        table[RSQRT_EVEN_AT + i] = _segment(lambda u: 2 / math.sqrt(1 + u) - 1, i / 64, 1 / 64, RSQRT_REST, SHIFT)
-        table[RSQRT_ODD_AT + i] = _segment(lambda u: 2 / math.sqrt(2 + 2 * u) - 1, i / 64, 1 / 64, RSQRT_REST, SHIFT)
+        table[RSQRT_EVEN_AT + i] = _segment(
+            lambda u: 2 / math.sqrt(1 + u) - 1, i / 64, 1 / 64, RSQRT_REST, SHIFT
+        )
+        table[RSQRT_ODD_AT + i] = _segment(
+            lambda u: 2 / math.sqrt(2 + 2 * u) - 1, i / 64, 1 / 64, RSQRT_REST, SHIFT
+        )
     for i in range(128):
         table[RECIP_AT + i] = _segment(lambda u: 2 / (1 + u) - 1, i / 128, 1 / 128, RECIP_REST, SHIFT)
 

@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lpu.arch import TileConfig, clog2
-from lpu.isa import Accumulate, Destination, Instruction, Operand, Quantise, Source, Special, chain_result_is_byte
+from lpu.isa import (
+    Accumulate,
+    Destination,
+    Instruction,
+    Operand,
+    Quantise,
+    Source,
+    Special,
+    chain_result_is_byte,
+)
 
 #: Cycles from the dispatch of LOOP to that of the next word (first of the body, or behind it).
 LOOP_CYCLES = 3
@@ -52,7 +61,10 @@ CONVERT, MULTIPLY, ADD, SPECIAL, QUANTISE = 3, 3, 5, 7, 2
 
 
 def pass_visible(config: TileConfig) -> int:
-    """MXM: a PASS at t is in its accumulator for DRAIN from t + this on. One cycle a row, four for read, multiply, add, accumulate."""
+    """MXM: a PASS at t is in its accumulator for DRAIN from t + this on.
+
+    One cycle a row, four to read, multiply, add and accumulate.
+    """
     return config.lanes + 4
 
 

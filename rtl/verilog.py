@@ -18,7 +18,8 @@ def tile_verilog(config: TileConfig, *, name: str = "top", separator: str = "__"
     config : what to build.
     name : of the top module. separator : between a stream's name and its member, as in ``command__payload``.
 
-    Ports: ``clk``, ``rst`` (synchronous), ``command`` and ``response`` (``payload``, ``valid``, ``ready``), ``busy``, ``violation``.
+    Ports: ``clk``, ``rst`` (synchronous), ``command`` and ``response`` (``payload``, ``valid``, ``ready``), ``busy``,
+    ``violation``.
     """
     tile = Tile(config)
     ports = {separator.join(path): (value, None) for path, _, value in tile.signature.flatten(tile)}
