@@ -90,4 +90,9 @@ def sim(config_name: str, json_path: str | None) -> None:
     config = load(config_name)
     from tb.simspeed import measure
 
-    report(measure(config), json_path)
+    try:
+        figures = measure(config)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    rounded = {name: round(value, 1) for name, value in figures.items()}
+    report({"config": config.name, **rounded}, json_path)
