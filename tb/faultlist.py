@@ -22,7 +22,7 @@ class Fault:
     old: str
     new: str
     kind: str = "legal"
-    seeds: range = range(12)
+    seeds: range = range(40)
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -90,6 +90,7 @@ FAULTS: tuple[Fault, ...] = (
         "reduce.py",
         "greater.eq(key.as_signed() > held_key.as_signed()),",
         "greater.eq((key.as_signed() > held_key.as_signed()) | (FAULT & (key == held_key))),",
+        seeds=range(400),
     ),
     Fault(
         "shift keeps lane 0",
@@ -111,6 +112,7 @@ FAULTS: tuple[Fault, ...] = (
         "floating.py",
         "sticky = p[: size - 1].any() | (big & p[size - 1])",
         "sticky = p[: size - 1].any() | (big & p[size - 1]) | FAULT",
+        seeds=range(400),
     ),
     Fault(
         "int8 taken as unsigned",

@@ -139,6 +139,8 @@ class Picker:
                 args[f.name] = 0 if rng.random() < 0.6 else rng.getrandbits(width)
             else:
                 args[f.name] = 0 if f.slot is not None else rng.getrandbits(width)
+        if op == "REDUCE":
+            args["clear"] = int(rng.random() < 0.35)
         if "x" in args or op == "TAIL":
             written = "mask" if op == "TAIL" else "x"
             args[written] = max(1, args[written])
@@ -160,21 +162,21 @@ class Picker:
                 a["a_at"] = self.stream(name, 1, True)
             case _:
                 a["a_at"] = self.stream(name, 4, True)
-        for n, choices in (("b", [0, 0, 1, 2]), ("c", [0, 0, 1, 2, 3]), ("d", [0, 0, 0, 1, 2, 3])):
+        for n, choices in (("b", [0, 0, 1, 1, 2, 2]), ("c", [0, 0, 1, 2, 3]), ("d", [0, 0, 0, 1, 2, 3])):
             a[n] = rng.choice(choices)
             if a[n] == Operand.STREAM:
                 a[f"{n}_at"] = self.stream(name, 4, True)
             elif a[n] == Operand.REG:
                 a[f"{n}_at"] = rng.randrange(registers)
         a["add"] = int(rng.choice(list(AddMode)))
-        a["f"] = int(rng.choice([Special.NONE, Special.NONE, *Special]))
-        a["q"] = int(rng.choice(list(Quantise)))
+        a["f"] = int(rng.choice([*[Special.NONE] * 5, *Special]))
+        a["q"] = int(rng.choice([Quantise.NONE, *Quantise]))
         a["shift"] = rng.choice([0, 0, rng.randint(-8, 8), rng.randint(-32, 31)])
         a["tap"] = int(rng.random() < 0.2)
         a["to"] = int(rng.choice(list(Destination)))
         a["accumulate"] = int(rng.choice(list(Accumulate)))
         a["acc"] = 0
-        a["mask"] = 0 if rng.random() < 0.7 else rng.randrange(config.masks)
+        a["mask"] = 0 if rng.random() < 0.55 else rng.randrange(config.masks)
         if width:
             a["to"] = int(Destination.STREAM)
             if width == 1:

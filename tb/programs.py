@@ -38,10 +38,10 @@ WEIGHTS = {
     "READB": 1,
     "VPOP": 1,
     "VPUSH": 3,
-    "CHAIN": 8,
+    "CHAIN": 12,
     "PASS": 8,
     "LA": 4,
-    "REDUCE": 3,
+    "REDUCE": 6,
     "LWR": 3,
     "LWC": 3,
 }
@@ -142,7 +142,7 @@ class Maker:
     def make(self, seed: int, sabotage: Callable[[Saboteur], None] | None = None) -> Program:
         """The program; ``sabotage`` may add to it before it is put together."""
         rng = self._rng
-        self._horizon = int(rng.choice([60, 150, 250, 350]) * min(1.0, self._scale + 0.3))
+        self._horizon = int(rng.choice([100, 200, 300, 400]) * min(1.0, self._scale + 0.3))
         HostLine(self._picker, self._board, self._tracks, self._flow, self._inputs.tokens).write(
             self._horizon, self._scale
         )
@@ -150,7 +150,7 @@ class Maker:
         for _ in range(rng.randint(0, 3)):
             self._dead_loop()
         self._prepare()
-        for _ in range(int(rng.choice([6, 14, 24]) * self._scale)):
+        for _ in range(int(rng.choice([8, 20, 30]) * self._scale)):
             if rng.random() < 0.3:
                 self._loop_block()
             else:
@@ -179,15 +179,19 @@ class Maker:
         count = rng.choices([1, 2, 3], [6, 1, 1])[0]
         return Shape(block.nest.offsets(level), count, interval, block, level)
 
-    def _try(self, shape: Shape, cycle: int, root: tuple[str, str] | None = None, tries: int = 4) -> bool:
+    def _try(self, shape: Shape, cycle: int, root: tuple[str, str] | None = None) -> bool:
         """One flow with its root at about ``cycle``; False if nothing was found that fits."""
         rng = self._rng
-        for _ in range(tries):
-            queue, op = root or rng.choices(self._roots, self._weights)[0]
-            at = cycle + rng.randint(0, 12)
-            spans = self._tracks[queue].spans
-            if shape.level == 0 and spans and rng.random() < 0.5:
-                at = rng.choice(spans)[1]  # back to back
+        for attempt in range(8):
+            if attempt % 4 == 0:
+                queue, op = root or rng.choices(self._roots, self._weights)[0]
+            track = self._tracks[queue]
+            at = cycle + rng.randint(0, 12 if shape.level else 40)
+            if shape.level == 0:
+                if track.spans and rng.random() < 0.5:
+                    at = rng.choice(track.spans)[1]  # back to back
+                if not track.free(at, at + 1):
+                    continue
             flow = self._flow(shape)
             try:
                 args = self._picker.args(queue, op)

@@ -49,13 +49,13 @@ def float_word(rng: random.Random, form: FloatFormat) -> int:
         )
     elif kind < 6:
         # Half the bits: products of two such are often half way between two floats.
-        half = form.mantissa - form.mantissa // 2
-        exponent, mantissa = form.bias + rng.randint(-3, 5), rng.getrandbits(form.mantissa - half) << half
+        low = form.mantissa - (form.mantissa + 2) // 2
+        exponent, mantissa = form.bias + rng.randint(-3, 5), rng.getrandbits(form.mantissa - low) << low
     else:
         exponent, mantissa = form.bias + rng.randint(-4, 6), rng.getrandbits(form.mantissa)
     exponent = max(0, min(top, exponent))
-    low = rng.getrandbits(form.word_shift) if form.word_shift and rng.random() < 0.2 else 0
-    return (sign << (form.width - 1) | exponent << form.mantissa | mantissa) << form.word_shift | low
+    rest = rng.getrandbits(form.word_shift) if form.word_shift and rng.random() < 0.2 else 0
+    return (sign << (form.width - 1) | exponent << form.mantissa | mantissa) << form.word_shift | rest
 
 
 def word(rng: random.Random, form: FloatFormat, kind: int) -> int:
@@ -118,9 +118,11 @@ class Inputs:
                     for top in rng.choices([0, 1, 7], [1, 1, 6], k=layers.constants)
                 ]
                 words = list(self.constants[name])
+                few = vector(rng, config)[:3]
                 while len(words) < min(layers.depth, IMAGE_WORDS):
-                    # Some words twice: equal maxima in different vectors.
-                    words.append(rng.choice(words) if rng.random() < 0.15 else vector(rng, config))
+                    # Some of few values: equal maxima in one vector and in several.
+                    some = [rng.choice(few) for _ in range(lanes)]
+                    words.append(some if rng.random() < 0.25 else vector(rng, config))
                 self.images[name] = b"".join(map(pack, words))
             elif kind is SliceKind.MXM:
                 size = min(config.contexts, IMAGE_CONTEXTS) * lanes**2
