@@ -147,6 +147,12 @@ class NativeUnit:
         """Two cycles of reset. Registers without a reset keep their values; all of them start as zero."""
         self._library.reset_unit(ctypes.c_void_p(self._bench))
 
+    def power_on(self) -> None:
+        """Start anew: every register and memory zero, then a reset."""
+        self.close()
+        self._bench = self._library.create()
+        self.reset()
+
     def stream(
         self, inputs: Mapping[str, Any], latency: int | Mapping[str, int] = 0
     ) -> dict[str, np.ndarray]:

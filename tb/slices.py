@@ -20,6 +20,7 @@ from golden.vxm import Vxm
 from lpu.arch import SliceKind, TileConfig
 from lpu.asm import format_instruction
 from lpu.isa import CONTROL_BITS, UNITS, Instruction, encode, layout, unit_of
+from lpu.runtime.machine import Violation, ViolationKind
 from lpu.timing import SAMPLE
 from tb import values
 from tb.native import NativeUnit
@@ -134,10 +135,9 @@ def _dispatch(
     return Dispatch(queue, cycle, Instruction(op.name, args), lanes)
 
 
-def golden(config: TileConfig, name: str, made: Stimulus) -> tuple[np.ndarray, np.ndarray]:
-    """What leaves the golden slice: bytes uint8 [cycles, 2, streams, lanes] and valid bits [cycles, 2, streams].
-
-    Direction 0 is east. Raises AssertionError if the golden slice finds a violation: the stimulus was not legal.
+def golden(config: TileConfig, name: str, made: Stimulus) -> tuple[np.ndarray, np.ndarray, Violation | None]:
+    """What leaves the golden slice: bytes uint8 [cycles, 2, streams, lanes], valid bits [cycles, 2, streams], and the
+    first violation. Direction 0 is east.
     """
     fabric = Fabric(config)
     position = config.position(name)
@@ -180,8 +180,21 @@ def golden(config: TileConfig, name: str, made: Stimulus) -> tuple[np.ndarray, n
         fabric.at(cycle, READ, look, cycle)
     while fabric.advance():
         fabric.execute()
-    assert fabric.violation is None, f"the stimulus is not legal: {fabric.violation}"
-    return data, valid
+    return data, valid, fabric.violation
+
+
+def rtl(config: TileConfig, name: str, made: Stimulus, unit: NativeUnit) -> dict[str, np.ndarray]:
+    """Every output of the RTL slice in every cycle."""
+    return unit.stream(_inputs(config, name, made, unit))
+
+
+def rtl_violation(config: TileConfig, name: str, outputs: dict[str, np.ndarray]) -> Violation | None:
+    """The first violation that the RTL slice reports, with the cycle of the event itself."""
+    events = np.flatnonzero(outputs["violation"])
+    if not len(events):
+        return None
+    cycle = int(events[0])
+    return Violation(cycle - 1, config.position(name), ViolationKind(int(outputs["violation"][cycle]) >> 1))
 
 
 def check(
@@ -189,9 +202,16 @@ def check(
 ) -> Stimulus:
     """Run a stimulus through RTL and golden; the stimulus. Raises SliceMismatch at the first difference."""
     made = stimulus(config, name, seed, cycles, density)
-    data, valid = golden(config, name, made)
     with NativeUnit(component, f"{config.name}-{name}") as unit:
-        outputs = unit.stream(_inputs(config, name, made, unit))
+        compare(config, name, made, unit, f"seed {seed}")
+    return made
+
+
+def compare(config: TileConfig, name: str, made: Stimulus, unit: NativeUnit, case: str) -> None:
+    """Run a legal stimulus through RTL and golden. Raises SliceMismatch at the first difference."""
+    data, valid, violation = golden(config, name, made)
+    assert violation is None, f"{case}: the stimulus is not legal: {violation}"
+    outputs = rtl(config, name, made, unit)
     shape = (made.cycles, config.streams, config.lanes)
     for direction, side in enumerate(("east", "west")):
         got_valid = _bits(outputs[f"{side}_out__valid"], config.streams)
@@ -203,18 +223,14 @@ def check(
             expected = want_data[cycle, stream].tobytes().hex() if want_valid[cycle, stream] else "not valid"
             actual = got_data[cycle, stream].tobytes().hex() if got_valid[cycle, stream] else "not valid"
             raise SliceMismatch(
-                f"{name} of {config.name}, seed {seed}, {side}_out stream {stream} in cycle {cycle}: "
+                f"{name} of {config.name}, {case}, {side}_out stream {stream} in cycle {cycle}: "
                 f"expected {expected}, actual {actual}\n{recent(config, made, int(cycle))}"
             )
-    events = np.flatnonzero(outputs["violation"])
-    if len(events):
-        cycle = int(events[0])
-        kind = int(outputs["violation"][cycle]) >> 1
+    if reported := rtl_violation(config, name, outputs):
         raise SliceMismatch(
-            f"{name} of {config.name}, seed {seed}: violation {kind} reported in cycle {cycle}, none expected\n"
-            + recent(config, made, cycle)
+            f"{name} of {config.name}, {case}: {reported} where none is expected\n"
+            + recent(config, made, reported.cycle)
         )
-    return made
 
 
 def recent(config: TileConfig, made: Stimulus, cycle: int, span: int = 40) -> str:
