@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,11 +17,13 @@ from lpu.isa import (
     INDEX_BITS,
     INTERVAL_BITS,
     LOOP_COUNT_BITS,
+    LOOP_INDEX,
     OP_BITS,
     layout,
     queue_names,
 )
 from lpu.timing import INDEX_VISIBLE, LOOP_CYCLES, SYNC_CYCLES
+from rtl.sram import RegisterFile
 from rtl.streams import instruction_port, load_bus
 
 #: Cycles from the ``start`` strobe to program cycle 0: program counter, memory, head, instruction port.
@@ -52,46 +54,56 @@ class IndexSelect(wiring.Component):
 
     Parameters
     ----------
-    levels : loop levels. width : low bits of the value that are wanted. over : for each number b in it, a flag.
+    levels : loop levels. width : low bits of a value that are wanted. flags : bits known of it besides.
 
     Members
     -------
-    write : In. select : In, index select. loops : In, 16-bit loop indices, innermost lowest.
-    value : Out, low ``width`` bits. over : Out, bit n set if the value is 2**over[n] or more.
+    write, number, word : In, a write to an index register: value and flags. select : In, index select.
+    loops : In, value and flags of each loop index, innermost lowest. value, over : Out, value and flags selected.
     """
 
-    def __init__(self, *, levels: int, width: int, over: tuple[int, ...]):
-        self._levels, self._width, self._over = levels, width, over
+    def __init__(self, *, levels: int, width: int, flags: int):
+        self._levels, self._bits = levels, width + flags
+        bits = self._bits
         super().__init__(
             {
-                "write": In(index_write()),
+                "write": In(1),
+                "number": In(3),
+                "word": In(bits),
                 "select": In(INDEX_BITS),
-                "loops": In(16 * levels),
+                "loops": In(bits * levels),
                 "value": Out(width),
-                "over": Out(len(over)),
+                "over": Out(flags),
             }
         )
 
-    def _word(self, value):
-        return Cat(value[: self._width], *(value[b:].any() for b in self._over))
-
     def elaborate(self, platform):
         m = Module()
-        bits = self._width + len(self._over)
-        m.submodules.copy = copy = memory.Memory(shape=bits, depth=16, init=[])
-        write, read = copy.write_port(), copy.read_port(domain="comb")
+        m.submodules.copy = copy = RegisterFile(depth=16, width=self._bits)
         m.d.comb += [
-            write.en.eq(self.write.enable),
-            write.addr.eq(self.write.number),
-            write.data.eq(self._word(self.write.value)),
-            read.addr.eq(self.select),
+            copy.write_enable.eq(self.write),
+            copy.write_address.eq(self.number),
+            copy.write_data.eq(self.word),
+            copy.read_address0.eq(self.select),
         ]
         loops = [
-            Mux(self.select == 8 + n, self._word(self.loops.word_select(n, 16)), 0)
+            Mux(self.select == LOOP_INDEX + n, self.loops.word_select(n, self._bits), 0)
             for n in range(self._levels)
         ]
-        m.d.comb += Cat(self.value, self.over).eq(reduce(or_, loops, read.data))
+        m.d.comb += Cat(self.value, self.over).eq(reduce(or_, loops, copy.read_data0))
         return m
+
+
+def _reaches(m: Module, value: Value, limits: list[int]) -> dict[int, Signal]:
+    """For each b in ``limits`` whether ``value`` is 2**b or more (0: not zero); the smaller from the larger."""
+    found: dict[int, Signal] = {}
+    high = len(value)
+    for b in sorted(set(limits), reverse=True):
+        above = [found[high]] if high in found else []
+        found[b] = Signal(name=f"reaches{b}")
+        m.d.comb += found[b].eq(Cat(value[b:high], *above).any())
+        high = b
+    return found
 
 
 class QueueMemory(wiring.Component):
@@ -243,22 +255,27 @@ class Queue(wiring.Component):
         )
         is_loop, is_sync = (op == LOOP), (op == SYNC)
         slots = self._layout.slots
+        # The first operand is also LOOP's, which wants all of it and whether it is zero.
+        shapes = [(slot.width, slot.width) for slot in slots] or [(16, 0)]
+        shapes[0] = (16, shapes[0][1])
+        known = [
+            (value, _reaches(m, value, [0, *(limit for _, limit in shapes)]))
+            for value in (self.index_write.value, *loop_index)
+        ]
         operands = []
-        for n in range(max(1, len(slots))):
-            width = slots[n].width if slots else 16
-            operand = IndexSelect(
-                levels=levels,
-                width=width if n else 16,
-                over=((width,) if slots else ()) + ((0,) if n == 0 else ()),
-            )
-            m.submodules[f"index{n}"] = operand
-            operands.append(operand)
+        for n, (width, limit) in enumerate(shapes):
+            flags = [limit, 0] if n == 0 else [limit]
+            words = [Cat(value[:width], *(reaches[b] for b in flags)) for value, reaches in known]
+            m.submodules[f"index{n}"] = operand = IndexSelect(levels=levels, width=width, flags=len(flags))
             select = head[slots[n].index_offset :][:INDEX_BITS] if slots else 0
-            wiring.connect(m, wiring.flipped(self.index_write), operand.write)
             m.d.comb += [
-                operand.loops.eq(Cat(loop_index)),
+                operand.write.eq(self.index_write.enable),
+                operand.number.eq(self.index_write.number),
+                operand.word.eq(words[0]),
+                operand.loops.eq(Cat(words[1:])),
                 operand.select.eq(Mux(is_loop, head[loop["index"]], select) if n == 0 else select),
             ]
+            operands.append(operand)
 
         # Head: when it dispatches, when it makes room. Sums of two zero-free numbers are not zero, so LOOP need not add
         # before it decides whether to skip.
