@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -245,6 +245,47 @@ def test_first_violation(config):
         kinds[expected and expected.kind] += 1
     least = min(kinds[k] for k in (ViolationKind.CONFLICT, ViolationKind.NO_OPERAND, ViolationKind.PORT))
     assert least >= 10, kinds
+
+
+def test_colliding_chains_both_sample(config):
+    """Chains that will meet at a multiplier sample an operand each in the cycle before: none may be overlooked."""
+    out = {"to": Destination.STREAM, "to_at": west(0)}
+    tried = 0
+    for operand, stage, heads in (
+        ("b", "multiply", ({"a": Source.FLOAT, "a_at": east(0)}, {"a": Source.INT32, "a_at": east(0)})),
+        (
+            "d",
+            "multiply2",
+            ({"a": Source.REG}, {"a": Source.REG, "c": Operand.SELF}, {"a": Source.REG, "f": Special.RECIP}),
+        ),
+    ):
+        for heads_of_two, lacking in product(combinations(heads, 2), (None, 0, 1)):
+            two = [
+                chain(**head, **out, **{operand: Operand.STREAM, f"{operand}_at": code})
+                for head, code in zip(heads_of_two, (west(0), east(4 * (config.words - 1))), strict=True)
+            ]
+            offsets = [getattr(timing.chain(i.args, config), stage) for i in two]
+            if abs(offsets[0] - offsets[1]) < config.beats:
+                continue
+            made = slices.Stimulus(2 * SPACE, [0] * config.masks)
+            meet = 30
+            for n, (instruction, offset) in enumerate(zip(two, offsets, strict=True)):
+                dispatch(made, meet - offset, instruction)
+                for x in timing.operands(instruction, config):
+                    if n != lacking or x.at != offset - 1:
+                        feed(made, config, random.Random(n), x.stream, meet - offset + x.at, 4)
+            made.dispatches.sort(key=lambda d: d.cycle)
+            kind, cycle = ViolationKind.PORT, meet
+            if lacking is not None:
+                kind, cycle = ViolationKind.NO_OPERAND, meet - 1
+            unit = built(config)
+            unit.reset()
+            found = slices.rtl_violation(config, NAME, slices.rtl(config, NAME, made, unit))
+            assert (
+                found == slices.golden(config, NAME, made)[2] == Violation(cycle, config.position(NAME), kind)
+            )
+            tried += 1
+    assert tried >= 6
 
 
 def test_other_instructions_do_nothing(config):
