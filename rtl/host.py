@@ -284,6 +284,8 @@ class Host(wiring.Component):
         config = self._config
         host, data32 = delayed(m, bus_mask, 2, reset_less=False), delayed(m, self.bus.data, 2)
         word = delayed(m, self.bus.word, 2)
+        # As a number of lanes; more than there are are all of them.
+        operand = Mux(operand[clog2(config.lanes) :].any(), config.lanes, operand[: clog2(config.lanes)])
         lanes = Cat(operand > lane for lane in range(config.lanes))
         m.d.comb += self.masks[0].eq(~0)
         for n in range(1, config.masks):

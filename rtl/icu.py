@@ -95,7 +95,7 @@ class IndexSelect(wiring.Component):
 
 
 def _reaches(m: Module, value: Value, limits: list[int]) -> dict[int, Signal]:
-    """For each b in ``limits`` whether ``value`` is 2**b or more (0: not zero); the smaller from the larger."""
+    """For each b in ``limits`` whether ``value`` is 2**b or more; the smaller from the larger."""
     found: dict[int, Signal] = {}
     high = len(value)
     for b in sorted(set(limits), reverse=True):
@@ -239,6 +239,14 @@ class Queue(wiring.Component):
                 head.eq(words.data),
             ]
 
+        # LOOP and its index are decoded on the way into the head.
+        slots = self._layout.slots
+        is_loop, select0 = Signal(), Signal(INDEX_BITS, reset_less=True)
+        coming = words.data[:OP_BITS] == LOOP
+        own = words.data[slots[0].index_offset :][:INDEX_BITS] if slots else 0
+        with m.If(advance):
+            m.d.sync += [is_loop.eq(coming), select0.eq(Mux(coming, words.data[loop["index"]], own))]
+
         # Head: fields, index operands.
         op, gap, count, interval = (
             head[low : low + bits]
@@ -253,27 +261,31 @@ class Queue(wiring.Component):
             [Signal(bits, name=f"{name}{n}", reset_less=True) for n in range(levels)]
             for name, bits in (("loop_index", 16), ("loop_step", loop["step"].stop - loop["step"].start))
         )
-        is_loop, is_sync = (op == LOOP), (op == SYNC)
-        slots = self._layout.slots
+        # Whether an index is zero is known beforehand: LOOP decides by it within a cycle where to go on.
+        loop_moved = [Signal(name=f"loop_moved{n}", reset_less=True) for n in range(levels)]
+        is_sync = op == SYNC
         # The first operand is also LOOP's, which wants all of it and whether it is zero.
         shapes = [(slot.width, slot.width) for slot in slots] or [(16, 0)]
         shapes[0] = (16, shapes[0][1])
         known = [
-            (value, _reaches(m, value, [0, *(limit for _, limit in shapes)]))
-            for value in (self.index_write.value, *loop_index)
+            (value, {**_reaches(m, value, [limit for _, limit in shapes]), 0: not_zero})
+            for value, not_zero in (
+                (self.index_write.value, self.index_write.value.any()),
+                *zip(loop_index, loop_moved, strict=True),
+            )
         ]
         operands = []
         for n, (width, limit) in enumerate(shapes):
             flags = [limit, 0] if n == 0 else [limit]
-            words = [Cat(value[:width], *(reaches[b] for b in flags)) for value, reaches in known]
+            shown = [Cat(value[:width], *(reaches[b] for b in flags)) for value, reaches in known]
             m.submodules[f"index{n}"] = operand = IndexSelect(levels=levels, width=width, flags=len(flags))
-            select = head[slots[n].index_offset :][:INDEX_BITS] if slots else 0
+            select = head[slots[n].index_offset :][:INDEX_BITS] if n else select0
             m.d.comb += [
                 operand.write.eq(self.index_write.enable),
                 operand.number.eq(self.index_write.number),
-                operand.word.eq(words[0]),
-                operand.loops.eq(Cat(words[1:])),
-                operand.select.eq(Mux(is_loop, head[loop["index"]], select) if n == 0 else select),
+                operand.word.eq(shown[0]),
+                operand.loops.eq(Cat(shown[1:])),
+                operand.select.eq(select),
             ]
             operands.append(operand)
 
@@ -308,7 +320,9 @@ class Queue(wiring.Component):
 
         # Loop stacks: level 0 is the innermost.
         stacks = [first, last, left]
-        indices = [loop_index, loop_step]
+        stepped = Signal(16)
+        m.d.comb += stepped.eq(loop_index[0] + loop_step[0].as_signed())
+        indices = [loop_index, loop_moved, loop_step]
         with m.If(flush):
             m.d.sync += pc.eq(Mux(skip, fetched_pc + head[loop["length"]], fetched_pc))
             m.d.sync += [fetched_valid.eq(0), head_valid.eq(0)]
@@ -321,6 +335,7 @@ class Queue(wiring.Component):
                     last[0].eq(head_pc + head[loop["length"]]),
                     left[0].eq(head[loop["count"]] + operands[0].value),
                     loop_index[0].eq(0),
+                    loop_moved[0].eq(0),
                     loop_step[0].eq(head[loop["step"]]),
                 ]
         with m.Elif(advance):
@@ -334,7 +349,7 @@ class Queue(wiring.Component):
                 for stack in indices:
                     m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
             with m.Elif(head_valid & head_again):
-                m.d.sync += loop_index[0].eq(loop_index[0] + loop_step[0].as_signed())
+                m.d.sync += [loop_index[0].eq(stepped), loop_moved[0].eq(stepped.any())]
 
         # Start and stop.
         with m.If(halting):

@@ -124,12 +124,14 @@ class Port(wiring.Component):
         m.d.comb += is_status.eq(space == STATUS_SPACE)
 
         # Words from the start entry to the end of the space; sizes are few, so each is a shift and an add.
-        left, room = Signal(25), Signal(32)
-        start_past = Signal()
+        # A count of 16 bits has room where 2**16 entries are left.
+        left, room = Signal(25), Signal(24)
+        start_past, plenty = Signal(), Signal()
+        m.d.sync += plenty.eq(left[16:].any())
         with m.Switch(size):
             for words in sorted({s[2] for s in spaces(config)}):
                 with m.Case(words):
-                    m.d.sync += room.eq(sum((left << b for b in range(7) if words >> b & 1), Const(0)))
+                    m.d.sync += room.eq(sum((left[:17] << b for b in range(7) if words >> b & 1), Const(0)))
 
         strobe_write, strobe_read = Signal(), Signal()
         m.d.sync += [
@@ -245,11 +247,13 @@ class Port(wiring.Component):
                 with m.If(self.command.valid):
                     m.d.sync += [
                         entry.eq(self.command.payload),
-                        start_past.eq(self.command.payload > entries),
+                        start_past.eq(self.command.payload[24:].any()),
                         left.eq(entries - self.command.payload[:24]),
                     ]
                     m.next = "room"
             with m.State("room"):
+                with m.If(left[24]):  # below zero
+                    m.d.sync += start_past.eq(1)
                 m.next = "check"
             with m.State("check"):
                 reading = op == READ
@@ -257,7 +261,7 @@ class Port(wiring.Component):
                     m.d.sync += status.eq(NO_SPACE)
                 with m.Elif(self.busy & ~is_status):
                     m.d.sync += status.eq(BUSY)
-                with m.Elif(start_past | (count > room)):
+                with m.Elif(start_past | ((count > room) & ~plenty)):
                     m.d.sync += status.eq(PAST_END)
                 with m.Elif(reading):
                     m.d.sync += answer.eq(count)

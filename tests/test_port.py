@@ -20,6 +20,11 @@ WIDE = TileConfig(
     "wide", 64, 64, 2, parse_floorplan("mxm host mem:16 sxm"), queue_depth=16, token_fifo=8, vector_fifo=2
 )
 
+#: More entries than a command counts words.
+LARGE = TileConfig(
+    "large", 4, 4, 16384, parse_floorplan("mem:65536 mxm host"), queue_depth=16, token_fifo=2, vector_fifo=2
+)
+
 
 class Model:
     """What the tile keeps behind the interpreter, and the answers the docs ask for."""
@@ -264,8 +269,11 @@ def random_command(rng, bench):
     return op, space, n, arguments
 
 
-@pytest.mark.parametrize("config", [SMALL, WIDE], ids=lambda c: c.name)
-@pytest.mark.parametrize("odds", [1.0, 0.5, 0.25])
+@pytest.mark.parametrize(
+    ("config", "odds"),
+    [(SMALL, 1.0), (SMALL, 0.5), (SMALL, 0.25), (WIDE, 1.0), (WIDE, 0.4), (LARGE, 1.0)],
+    ids=lambda v: getattr(v, "name", v),
+)
 def test_random(config, odds):
     """Every command, every status, under every pace; nothing is written by a command that is refused."""
     rng = random.Random(f"port {config.name} {odds}")
