@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from lpu.runtime import MachineError
 from tb import build
+from tb.cocotb_runner import BenchFailure, build_bench, run_bench
 from tb.fastsim import Simulation
 from tb.native import NativeUnit
 
@@ -234,3 +235,19 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(build.BuildError, match=r"(?s)verilator failed.*syntax error"):
         build.shared_library("broken", "module top; nonsense endmodule", "", quiet=True)
     assert [p.name for p in (tmp_path / "verilator").iterdir() if p.suffix != ".lock"] == []
+
+
+def test_cocotb_records_waves_of_what_failed(echo_verilog, tmp_path):
+    folder = build_bench("echo", echo_verilog, waves=True)
+    with pytest.raises(
+        BenchFailure, match=r"(?s)answer header: expected 0x80000003, actual 0xffffffff.*repeat"
+    ):
+        parameters = {"config": "tiny", "scenario": "commands", "seed": 1}
+        run_bench(folder, "tb.tile", parameters, tests=["scenario"], waves=tmp_path)
+    assert b"command__payload" in (tmp_path / "dump.vcd").read_bytes()
+
+
+def test_cocotb_without_a_test_is_a_failure(echo_verilog):
+    folder = build_bench("echo", echo_verilog, waves=True)
+    with pytest.raises(BenchFailure, match="no cocotb test ran"):
+        run_bench(folder, "tb.tile", {}, tests=["absent"])
