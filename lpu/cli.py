@@ -18,6 +18,7 @@ VERBS = {
     "demo": ("demo", "Run a matrix-vector product on golden model and RTL."),
     "disasm": ("disassemble", "Print a program as text."),
     "isa": ("isa", "List the instructions of a configuration."),
+    "run": ("run", "Run a language model on golden model, RTL or float reference."),
     "sim": ("sim", "Run a program on golden model or RTL."),
     "verilog": ("verilog", "Write a tile as Verilog."),
 }
