@@ -85,7 +85,7 @@ class Emulation:
             out.append(int(np.argmax(order_key(self.step(out[-1])))))
         return out[:count]
 
-    def extend(self, tokens: Sequence[int], position: int | None = None) -> Words:
+    def extend(self, tokens: ArrayLike, position: int | None = None) -> Words:
         """Words of the logits [tokens, vocabulary] after each of some more tokens, all at once."""
         if position is not None:
             if not 0 <= position <= self.position:

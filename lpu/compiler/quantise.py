@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lpu.compiler.attention_scales import attention_scales, channel_pairs
 from lpu.compiler.fuse import (
     Fused,
     FusedAttend,
@@ -45,14 +45,6 @@ def matrix(weight: Weight, result_scale: Floats | float = 1.0) -> Matrix:
     return Matrix(to_int8(weight, scale[:, None]), scale / result_scale)
 
 
-def channel_pairs(heads: int, head_dim: int, interleaved: bool) -> NDArray[np.int64]:
-    """Channels of each rotary pair: [heads * head_dim / 2, 2]."""
-    pair = np.arange(head_dim // 2)
-    first, second = (2 * pair, 2 * pair + 1) if interleaved else (pair, pair + head_dim // 2)
-    within = np.stack((first, second), axis=1)
-    return (np.arange(heads)[:, None, None] * head_dim + within).reshape(-1, 2)
-
-
 class _Quantiser:
     """Makes the operations one by one; scales of int8 values are kept by name for their readers."""
 
@@ -79,31 +71,13 @@ class _Quantiser:
         return op
 
     def attention_scales(self, op: FusedAttend) -> None:
-        """Scales of query, key, value and result.
-
-        A pair of key channels has one scale, and the queries of its group are multiplied by it: scores then have one
-        unit for all heads. Of the scales that give a unit, the one is taken that leaves queries and keys of a pair the same
-        range; the pair whose product of ranges is largest fixes the unit.
-        """
-        group = op.heads // op.kv_heads
+        """Scales of query, key, value and result."""
         rotary = self.project(op.key).rotary
         pairs = (
             channel_pairs(1, op.head_dim, rotary.interleaved) if rotary else np.arange(op.head_dim)[:, None]
         )
-        largest_q = (
-            np.abs(self.values(op.query)).max(axis=0).reshape(op.kv_heads, group, op.head_dim).max(axis=1)
-        )
-        largest_k = np.abs(self.values(op.key)).max(axis=0).reshape(op.kv_heads, op.head_dim)
-        range_q = np.maximum(largest_q[:, pairs].max(axis=2), 1e-9)
-        range_k = np.maximum(largest_k[:, pairs].max(axis=2), 1e-9)
-        unit = float((range_q * range_k).max()) / 127**2
-        by_pair = np.sqrt(unit * range_k / range_q)
-        key = np.empty((op.kv_heads, op.head_dim))
-        for column in range(pairs.shape[1]):
-            key[:, pairs[:, column]] = by_pair
-        self.scales[op.key] = key.reshape(-1)
-        self.scales[op.query] = unit / np.repeat(key, group, axis=0).reshape(-1)
-        self.score[op.out] = unit
+        found = attention_scales(self.values(op.query), self.values(op.key), op.kv_heads, op.head_dim, pairs)
+        self.scales[op.query], self.scales[op.key], self.score[op.out] = found
         self.scales[op.value] = best_scales(self.values(op.value), axis=0)
         self.scales[op.out] = best_scales(self.values(op.out), axis=0)
 

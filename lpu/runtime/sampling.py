@@ -36,7 +36,8 @@ class Sampler:
 
     def choose(self, logits: ArrayLike) -> int:
         """A token. NaN counts as the least."""
-        values = np.nan_to_num(np.asarray(logits, np.float64), nan=-np.inf, posinf=np.finfo(np.float64).max)
+        values = np.asarray(logits, np.float64)
+        values = np.nan_to_num(values, nan=-np.inf, posinf=np.finfo(np.float64).max, neginf=-np.inf)
         if self.greedy or not np.isfinite(values).any():
             return int(np.argmax(values))
         odds = np.exp((values - values.max()) / self.temperature)

@@ -30,9 +30,15 @@ class Tokenizer(Protocol):
 
 
 def load_model(path: str | Path) -> Graph:
-    """The graph of a Hugging Face folder or a llama2.c ``.bin``. Raises ModelError, and OSError for no such file."""
+    """The graph of a Hugging Face folder, or of a llama2.c ``.bin`` or the folder of one.
+
+    Raises ModelError, and OSError for no such file.
+    """
     path = Path(path)
     if path.is_dir():
+        checkpoints = [p for p in path.glob("*.bin") if not p.name.startswith("tok")]
+        if not (path / "config.json").is_file() and len(checkpoints) == 1:
+            return load_model(checkpoints[0])
         from lpu.compiler.frontend.huggingface import load_folder
 
         return load_folder(path)
@@ -44,9 +50,11 @@ def load_model(path: str | Path) -> Graph:
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer of a model, or in a file of its own. Raises ModelError, and OSError for no such file.
 
-    A folder has ``tokenizer.json``; beside a llama2.c checkpoint one ``tok*.bin`` is looked for.
+    A folder has ``tokenizer.json`` or one ``tok*.bin``; beside a llama2.c checkpoint one ``tok*.bin`` is looked for.
     """
     path = Path(path)
+    if path.is_dir() and not (path / "tokenizer.json").is_file() and any(path.glob("tok*.bin")):
+        return load_tokenizer(_beside(path / "model.bin"))
     if path.is_dir() or path.suffix == ".json":
         from lpu.compiler.frontend.huggingface_tokenizer import JsonTokenizer
 
