@@ -160,10 +160,10 @@ class TileConfig:
     streams: int = 8
     accumulators: int = 16
     activations: int = 32
-    vxm_registers: int = 8
+    vxm_registers: int = 16
     vxm_accumulators: int = 8
     permute_maps: int = 4
-    reduce_accumulators: int = 8
+    reduce_accumulators: int = 16
     index_registers: int = 8
     masks: int = 8
     queue_depth: int = 512
