@@ -1,0 +1,449 @@
+"""All operations of a quantised graph to one timeline an entry: where values lie, and the order in which flows are placed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lpu.arch import TileConfig
+from lpu.compiler.graph import GraphError
+from lpu.compiler.lower import attend, project, vectors
+from lpu.compiler.lower.machine import (
+    BLOCK,
+    BRIEF,
+    HOST,
+    POSITION,
+    REST,
+    TOKEN,
+    Bytes,
+    Float,
+    Lowering,
+    log2,
+)
+from lpu.compiler.place import Axis, Heads, Space, float_words, heads_of, plain
+from lpu.compiler.quantised import (
+    Attend,
+    Gate,
+    Gather,
+    Logits,
+    Matrix,
+    Norm,
+    Op,
+    Project,
+    Quantised,
+    Residual,
+    Rotary,
+)
+from lpu.compiler.scheduler import Timeline
+
+#: Positions of a rotary table's fine part (docs/quantised.md).
+FINE = 16
+
+
+@dataclass
+class Stored:
+    """A matrix in its contexts, and its scales in east memory (none for a table)."""
+
+    context: int
+    scales: int
+
+
+@dataclass
+class Model:
+    """A quantised graph placed on a tile: what all its entries share.
+
+    Parameters
+    ----------
+    graph, config : what and where. chunk : most positions of one entry, which memories have room for.
+    """
+
+    graph: Quantised
+    config: TileConfig
+    chunk: int
+    space: Space = field(init=False)
+    matrices: dict[str, Stored] = field(default_factory=dict)
+    heads: dict[str, Heads] = field(default_factory=dict)
+    caches: dict[str, tuple[int, int]] = field(default_factory=dict)
+    floats: dict[str, list[Float]] = field(default_factory=dict)
+    words: dict[str, list[int]] = field(default_factory=dict)
+    tail_masks: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.space = Space.of(self.config)
+        self.ops: dict[str, Op] = {op.out: op for op in self.graph.ops}
+        self.rows = Lowering(self.config, self.space).rows
+        self._place()
+        self.space.check(self.graph.source)
+
+    # Places --------------------------------------------------------------------------------------
+
+    def _place(self) -> None:
+        config, space, lanes = self.config, self.space, self.config.lanes
+        self.blocks = -(-self.graph.positions // lanes)
+        self.attends = [op for op in self.graph.ops if isinstance(op, Attend)]
+        for op in self.attends:
+            query = self.ops[op.query]
+            rotary = query.rotary if isinstance(query, Project) else None
+            heads = heads_of(config, rotary, op.heads, op.kv_heads, op.head_dim)
+            for name in (op.out, op.query, op.key, op.value):
+                self.heads[name] = heads
+        self.interleaved = any(
+            op.rotary.interleaved for op in self.graph.ops if isinstance(op, Project) and op.rotary
+        )
+        low = Lowering(config, space)
+        for label, op in zip(self.graph.layers, self.graph.ops, strict=True):
+            self._op(low, label, op)
+        for op in self.attends:
+            for kind, name in (("keys", op.key), ("values", op.value)):
+                heads = self.heads[name]
+                at = space.contexts.room(f"{name} ({kind})", heads.kv_vectors * self.blocks)
+                self.caches[name] = at, self.blocks
+        if self.attends:
+            self._attention(low)
+        self.tail_masks = [space.reserve_mask() for _ in range(self.chunk if self.attends else 0)]
+
+    def _matrix(self, low: Lowering, name: str, matrix: Matrix, rows: Axis, columns: Axis, outer: str) -> None:
+        context = self.space.contexts.matrix(name, matrix.weight, rows, columns, outer=outer)
+        self.matrices[name] = Stored(context, low.scales(name, columns, matrix.scale))
+
+    def _float(self, op: Op, channels: int) -> Axis:
+        axis = plain(self.config.lanes, channels)
+        west = self.space.west
+        self.floats[op.out] = [Float(axis, west.room(op.out, axis.vectors)) for _ in range(self.chunk)]
+        return axis
+
+    def _channels(self, name: str) -> Axis:
+        """Lanes of a value's channels."""
+        op = self.ops[name]
+        if isinstance(op, Norm):
+            return self._channels(op.source)
+        if isinstance(op, Attend):
+            return self.heads[name].queries(self.interleaved)
+        if isinstance(op, Gate):
+            return plain(self.config.lanes, len(op.up.weight))
+        return self.floats[name][0].axis
+
+    def _op(self, low: Lowering, label: str, op: Op) -> None:
+        lanes = self.config.lanes
+        match op:
+            case Gather():
+                axis = self._float(op, op.table.shape[1])
+                self._table(op, axis)
+            case Project():
+                heads = self.heads.get(op.out)
+                if heads is None:
+                    raise GraphError(f"projection {op.out!r} feeds no attention: its result has nowhere to go")
+                is_query = any(a.query == op.out for a in self.attends)
+                columns = heads.queries(self.interleaved) if is_query else heads.keys(self.interleaved)
+                self._matrix(low, op.out, op.matrix, self._channels(op.source), columns, "columns")
+            case Gate():
+                rows, columns = self._channels(op.source), plain(lanes, len(op.up.weight))
+                self._matrix(low, f"{op.out} gate", op.gate, rows, columns, "columns")
+                self._matrix(low, f"{op.out} up", op.up, rows, columns, "columns")
+            case Residual():
+                axis = self._float(op, len(op.matrix.weight))
+                self._matrix(low, op.out, op.matrix, self._channels(op.source), axis, "rows")
+            case Logits():
+                axis = plain(lanes, len(op.matrix.weight))
+                self._matrix(low, op.out, op.matrix, self._channels(op.source), axis, "columns")
+                self.logits = Float(axis, self.space.west.room("logits", axis.vectors))
+            case Norm() | Attend():
+                pass
+            case _:
+                raise GraphError(f"operation {type(op).__name__} ({op.out}, {label}) has no lowering")
+
+    def _table(self, op: Gather, axis: Axis) -> None:
+        """Embedding rows: byte planes in west memory if they take less than half of it, else contexts."""
+        lanes, west = self.config.lanes, self.space.west
+        vocabulary = len(op.table)
+        planes = np.stack([axis.spread(lanes, row) for row in op.table]).transpose(1, 0, 2)
+        count = -(-vocabulary * axis.vectors // 4)
+        self.in_memory = count * 2 <= west.depth
+        if self.in_memory:
+            flat = np.zeros((count * 4, lanes), np.int8)
+            flat[: vocabulary * axis.vectors] = planes.reshape(-1, lanes)
+            self.table = 4 * west.constant("embedding", _from_planes(flat))
+            return
+        rows = plain(lanes, vocabulary)
+        # Weight [outputs, inputs]: outputs are channels, inputs tokens, one-hot.
+        self.table = self.space.contexts.matrix("embedding", op.table.T, rows, axis, outer="columns")
+        self.unit = 4 * west.constant("unit vectors", _from_planes(np.eye(lanes, dtype=np.int8)))
+
+    def _attention(self, low: Lowering) -> None:
+        """Rotary tables, score memory and what rows need."""
+        space, lanes = self.space, self.config.lanes
+        rotaries = {op.rotary for op in self.graph.ops if isinstance(op, Project) and op.rotary}
+        if len(rotaries) > 2 or len({(r.base, r.head_dim, r.interleaved) for r in rotaries}) > 1:
+            raise GraphError("rotary embeddings of different base, head_dim or pairing in one model: not supported")
+        first = self.attends[0]
+        self.tables: dict[str, int] = {}
+        if rotaries:
+            base = next(iter(rotaries)).base
+            angle, sign = self.heads[first.out].angles(base)
+            coarse = np.arange(-(-self.graph.positions // FINE) + 1)[:, None] * FINE * angle
+            fine = np.arange(FINE)[:, None] * angle
+            for memory, part, angles in ((space.west, "high", coarse), (space.east, "low", fine)):
+                for name, table in (("cos", np.cos(angles)), ("sin", np.sin(angles) * sign)):
+                    side = "west" if memory is space.west else "east"
+                    words = float_words(self.config.float_format, table)
+                    self.tables[f"{side} {name} {part}"] = memory.constant(f"rotary {name} {part}", words)
+            self.words["angles"] = [space.east.room("angles", 2) for _ in range(self.chunk)]
+        parity = min(2, self.chunk)
+        self.words["scores"] = [space.west.room("scores", self.rows * self.blocks) for _ in range(parity)]
+        self.words["tail"] = [space.west.room("scores", self.rows) for _ in range(parity)]
+        self.words["bounds"] = [space.east.room("softmax bounds", self.rows) for _ in range(parity)]
+        hidden = [plain(lanes, len(op.up.weight)).vectors for op in self.graph.ops if isinstance(op, Gate)]
+        self.words["gate"] = [space.east.room("gate scales", 2 * max(hidden, default=0)) for _ in range(self.chunk)]
+        for op in self.attends:
+            heads = self.heads[op.out]
+            scales = attend.head_scales(low, heads, heads.queries(self.interleaved), op.scale)
+            name = f"{op.out} scale"
+            self.words[op.out] = [space.east.constant(name, float_words(self.config.float_format, scales))]
+
+
+def _from_planes(planes: np.ndarray) -> np.ndarray:
+    """Byte planes [4 n, lanes] int8 as words [n, lanes]: plane 4 w + b is byte b of word w."""
+    bytes_ = planes.view(np.uint8).reshape(-1, 4, planes.shape[1]).transpose(0, 2, 1)
+    return np.ascontiguousarray(bytes_).view("<u4")[..., 0]
+
+
+@dataclass
+class Entry:
+    """One entry of a model's program: ``count`` positions, with logits and the next token or without."""
+
+    model: Model
+    count: int
+    predicts: bool
+
+    def lower(self, progress: Callable[[int], None] = lambda n: None) -> Timeline:
+        """Place every flow; ``progress`` is told each operation's number."""
+        m = self.model
+        self.low = low = Lowering(m.config, m.space, self.count)
+        self._acts()
+        self._begin()
+        ops = list(zip(m.graph.layers, m.graph.ops, strict=True))
+        n = 0
+        while n < len(ops):
+            progress(n)
+            low.label, op = ops[n]
+            if isinstance(op, Norm) and n + 4 < len(ops) and isinstance(ops[n + 4][1], Attend):
+                self._attention([o for _, o in ops[n : n + 5]])
+                n += 5
+                continue
+            if isinstance(op, Norm) and n + 2 < len(ops) and isinstance(ops[n + 1][1], Gate):
+                self._feed_forward(op, ops[n + 1][1], ops[n + 2][1])
+                n += 3
+                continue
+            if isinstance(op, Norm) and isinstance(ops[n + 1][1], Logits):
+                if self.predicts:
+                    self._logits(op, ops[n + 1][1])
+                n += 2
+                continue
+            self._single(op)
+            n += 1
+        self._end()
+        return low.timeline
+
+    # Parts ---------------------------------------------------------------------------------------
+
+    def _acts(self) -> None:
+        """Activation entries: a norm's or an attention's result a position, then a region for the rest."""
+        m, config = self.model, self.model.config
+        widths = [m._channels(op.out).vectors for op in m.graph.ops if isinstance(op, Norm | Attend)]
+        self.width = max(widths)
+        self.free = range(self.width * self.count, config.activations - (0 if m.in_memory else 1))
+        want = 2 * min(m.rows, max((op.heads for op in m.attends), default=1))
+        if len(self.free) < want:
+            raise GraphError(
+                f"{m.graph.source}: {config.name} has {config.activations} activation entries, "
+                f"{want + config.activations - len(self.free)} are needed; use a larger activations"
+            )
+
+    def act(self, m: int) -> int:
+        return m * self.width
+
+    def _host(self, op: str, **args: int) -> None:
+        flow = self.low.flow("index", chained=False)
+        flow.step(f"{HOST}.port", op, **args)
+        self.low.place(flow)
+
+    def _index(self, x: int, src: int, *, add: int = 0, shift: int = 0, bits: int = 16) -> None:
+        self._host("INDEX", x=x, src=src, add=add, shift=shift, bits=bits)
+
+    def _begin(self) -> None:
+        """Index registers, masks, and angles of the positions; their tokens are read by the gather."""
+        m, low = self.model, self.low
+        low.label = "begin"
+        bits = log2(m.config.lanes)
+        self._index(BLOCK, POSITION, shift=bits)
+        self._index(REST, POSITION, bits=bits)
+
+    def _angles(self) -> None:
+        m, low = self.model, self.low
+        if not m.attends:
+            return
+        for n in range(self.count):
+            self._index(BRIEF[2], REST, add=1 + n)
+            self._host("TAIL", mask=m.tail_masks[n], src=BRIEF[2])
+        if m.tables:
+            if m.config.lanes != FINE:
+                self._index(BRIEF[0], POSITION, shift=log2(FINE))
+                self._index(BRIEF[1], POSITION, bits=log2(FINE))
+                high, rest = BRIEF[0], BRIEF[1]
+            else:
+                high, rest = BLOCK, REST
+            for n in range(self.count):
+                word = m.words["angles"][n]
+                project.angles(low, m.tables, high, rest, word, word + 1, n)
+
+    def _single(self, op: Op) -> None:
+        m, low = self.model, self.low
+        match op:
+            case Gather():
+                for n in range(self.count):
+                    if not self.predicts:
+                        self._host("POP", x=TOKEN)
+                    if m.in_memory:
+                        vectors.gather(low, op, m.floats[op.out][n], m.table)
+                        continue
+                    bits = log2(m.config.lanes)
+                    self._index(BRIEF[0], TOKEN, shift=bits)
+                    self._index(BRIEF[1], TOKEN, bits=bits)
+                    vectors.gather_by_pass(low, op, m.floats[op.out][n], m.table, m.unit)
+                self._angles()
+            case Residual():
+                stored = m.matrices[op.out]
+                for n in range(self.count):
+                    source = self.values[op.source][n]
+                    project.residual(
+                        low,
+                        "projection",
+                        source,
+                        stored.context,
+                        stored.scales,
+                        m.floats[op.addend][n],
+                        m.floats[op.out][n],
+                    )
+            case _:
+                raise GraphError(f"operation {type(op).__name__} ({op.out}): no lowering where it stands")
+
+    def _attention(self, ops: list[Op]) -> None:
+        norm, attention = ops[0], ops[4]
+        assert isinstance(norm, Norm) and isinstance(attention, Attend)
+        m, low = self.model, self.low
+        heads = m.heads[attention.out]
+        sources = [vectors.norm(low, norm, m.floats[norm.source][n], self.act(n), n) for n in range(self.count)]
+        places = (("cache", attention.key), ("cache", attention.value))
+        stored = {name: m.matrices[name] for name in (attention.query, attention.key, attention.value)}
+        masks = self._slots(heads)
+        angles = m.words.get("angles")
+        self.values = {attention.out: [Bytes(m._channels(attention.out), self.act(n), None) for n in range(self.count)]}
+        groups = [range(f, min(f + m.rows, heads.heads)) for f in range(0, heads.heads, m.rows)]
+        work = [
+            (n, wanted, self._rows(attention, n, wanted, places, masks, k))
+            for k, (n, wanted) in enumerate((n, w) for n in range(self.count) for w in groups)
+        ]
+        k, v = stored[attention.key], stored[attention.value]
+        turned = -1
+
+        def turn(n: int) -> None:
+            nonlocal turned
+            if turned != n and angles:
+                project.turn(low, angles[n], angles[n] + 1, sources[n].step or 0)
+            turned = n
+
+        def queries(n: int, wanted: range, rows: attend.Attention) -> None:
+            turn(n)
+            q = stored[attention.query]
+            project.query(low, sources[n], q.context, q.scales, heads, masks, rows.queries, wanted)
+
+        def values(n: int) -> None:
+            project.value(low, sources[n], v.context, v.scales, heads, m.caches[attention.value], places[1], n)
+
+        for n in range(self.count):
+            turn(n)
+            project.key(low, sources[n], k.context, k.scales, heads, m.caches[attention.key], places[0], n)
+            if self.count > 1:
+                values(n)
+        # Scores of one group are made while the softmax of the one before waits for its own.
+        for at, (n, wanted, rows) in enumerate(work):
+            queries(n, wanted, rows)
+            attend.scores(low, rows)
+            if at == 0 and self.count == 1:
+                values(0)
+            attend.bounds(low, rows)
+            if at:
+                attend.mix(low, work[at - 1][2])
+        attend.mix(low, work[-1][2])
+
+    def _slots(self, heads: Heads) -> tuple[int, ...]:
+        """A mask for the lanes of each slot; all lanes where there is but one."""
+        if heads.slots == 1:
+            return (0,)
+        return tuple(self.model.space.mask(heads.lanes_of(slot)) for slot in range(heads.slots))
+
+    def _rows(
+        self, op: Attend, n: int, wanted: range, places: tuple, masks: tuple[int, ...], number: int
+    ) -> attend.Attention:
+        m, low = self.model, self.low
+        parity = number % len(m.words["scores"])
+        half = len(self.free) // 2
+        return attend.Attention(
+            heads=m.heads[op.out],
+            wanted=wanted,
+            mask=m.tail_masks[n],
+            keys=m.caches[op.key],
+            values=m.caches[op.value],
+            cache=places,
+            queries=self.free[0],
+            weights=self.free[half],
+            results=self.act(n),
+            tail=m.words["tail"][parity],
+            scores=m.words["scores"][parity],
+            bounds=m.words["bounds"][parity],
+            alpha=low.scalar(f"{op.out} alpha", op.score_scale),
+            kappa=low.scalar("kappa", attend.softmax_kappa()),
+            scales=m.words[op.out][0],
+            slots=masks,
+        )
+
+    def _feed_forward(self, norm: Norm, gate: Op, down: Op) -> None:
+        assert isinstance(gate, Gate) and isinstance(down, Residual) and down.source == gate.out
+        m, low = self.model, self.low
+        scales = tuple(m.matrices[f"{gate.out} {name}"].scales for name in ("gate", "up"))
+        contexts = tuple(m.matrices[name].context for name in (f"{gate.out} gate", f"{gate.out} up", down.out))
+        hidden = plain(m.config.lanes, len(gate.up.weight)).vectors
+        for n in range(self.count):
+            source = vectors.norm(low, norm, m.floats[norm.source][n], self.act(n), n)
+            first = m.words["gate"][n]
+            words = (first, first + hidden)
+            project.gate_scales(low, scales, words, hidden, source.step or 0)
+            project.feed_forward(
+                low,
+                source,
+                hidden,
+                contexts,
+                words,
+                m.matrices[down.out].scales,
+                m.floats[down.addend][n],
+                m.floats[down.out][n],
+                self.free,
+            )
+
+    def _logits(self, norm: Norm, op: Op) -> None:
+        assert isinstance(op, Logits)
+        m, low = self.model, self.low
+        source = vectors.norm(low, norm, m.floats[norm.source][0], self.act(0), 0)
+        stored = m.matrices[op.out]
+        project.logits(low, source, stored.context, stored.scales, m.logits.axis, m.logits.word)
+
+    def _end(self) -> None:
+        self.low.label = "end"
+        self._index(POSITION, POSITION, add=self.count)
+        if self.predicts:
+            self._host("PUSH", src=TOKEN)
+
+
+__all__ = ["BLOCK", "Entry", "Model", "Rotary"]

@@ -1,0 +1,89 @@
+"""From a quantised graph to a program: place, lower, schedule, encode, check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lpu.arch import TileConfig
+from lpu.compiler.lower.machine import BLOCK, HOST, POSITION, TOKEN, log2
+from lpu.compiler.lower.program import Entry, Model
+from lpu.compiler.phases import Words, emit
+from lpu.compiler.quantised import Quantised
+from lpu.isa import Instruction, queue_names
+from lpu.program import Program
+
+Progress = Callable[[str, int, int], None]
+
+
+def compile_model(
+    graph: Quantised, config: TileConfig, *, chunk: int = 4, progress: Progress = lambda what, done, of: None
+) -> Program:
+    """A program with entries ``state``, ``decode`` and, for a ``chunk`` of more than one, ``prefill``.
+
+    ``progress`` is told the entry's name, operations done and how many there are. Raises GraphError (FitError where a
+    memory is too small) or QueueOverflow, each in one line.
+    """
+    model = Model(graph, config, max(1, chunk))
+    entries = {"state": _state(config)}
+    shapes = {"decode": (1, True)} | ({"prefill": (chunk, False)} if chunk > 1 else {})
+    for name, (count, predicts) in shapes.items():
+        entry = Entry(model, count, predicts)
+        entries[name] = emit(entry.lower(lambda n, name=name: progress(name, n, len(graph.ops))))  # type: ignore[misc]
+    model.space.check(graph.source)
+    program = Program(config, entries={})
+    labels = _link(program, entries)
+    space = model.space
+    program.images = {
+        space.west.slice: space.west.image(),
+        space.east.slice: space.east.image(),
+        "mxm0": space.contexts.image(),
+        "masks": b"".join(m.to_bytes((config.lanes + 7) // 8, "little") for m in space.masks),
+    }
+    program.symbols = {
+        "model": {
+            "source": graph.source,
+            "vocabulary": graph.vocabulary,
+            "positions": graph.positions,
+            "chunk": chunk if chunk > 1 else 0,
+            "logits": {"slice": space.west.slice, "word": model.logits.word, "count": model.logits.axis.vectors},
+            "registers": {"token": TOKEN, "position": POSITION},
+        },
+        "labels": labels,
+        "contexts": [list(entry) for entry in space.contexts.map],
+        "memory": {m.slice: [list(entry) for entry in m.map] for m in (space.west, space.east)},
+    }
+    program.check()
+    return program
+
+
+def _state(config: TileConfig) -> Words:
+    """Token and position from the token FIFO."""
+    words = [Instruction("POP", {"x": TOKEN}), Instruction("POP", {"x": POSITION}), Instruction("HALT")]
+    return Words({f"{HOST}.port": words}, {f"{HOST}.port": [""] * 3}, 2, ())
+
+
+def _link(program: Program, entries: dict[str, Words]) -> dict[str, list[list]]:
+    """Put the entries one behind the other, each at one word in all queues; returns labels as [first, words, label]."""
+    config = program.config
+    labels: dict[str, list[list]] = {}
+    at = 0
+    for name, entry in entries.items():
+        program.entries[name] = at
+        terms = [str(entry.cycles)]
+        period = sum(p for select, p in entry.loops if select == BLOCK)
+        if period:
+            terms.append(f"{period} * (position // {1 << log2(config.lanes)})")
+        program.cycles[name] = " + ".join(terms) if len(terms) > 1 else entry.cycles
+        for queue in queue_names(config):
+            words = entry.queues.get(queue, [Instruction("HALT")])
+            here = program.queues.setdefault(queue, [])
+            here += [Instruction("HALT")] * (at - len(here)) + list(words)
+            names = entry.labels.get(queue, [""])
+            found = labels.setdefault(queue, [])
+            for n, label in enumerate(names):
+                if found and label and found[-1][2] == label and found[-1][0] + found[-1][1] == at + n:
+                    found[-1][1] += 1
+                elif label:
+                    found.append([at + n, 1, label])
+        at = max(len(w) for w in program.queues.values())
+    return labels
