@@ -216,35 +216,63 @@ class Entry:
     model: Model
     count: int
     predicts: bool
+    turned: object = None
 
     def lower(self, progress: Callable[[int], None] = lambda n: None) -> Timeline:
         """Place every flow; ``progress`` is told each operation's number."""
         m = self.model
         self.low = low = Lowering(m.config, m.space, self.count)
+        self.values: dict[str, list[Bytes]] = {}
+        self.wanted = self._alive()
         self._acts()
         self._begin()
-        ops = list(zip(m.graph.layers, m.graph.ops, strict=True))
-        n = 0
-        while n < len(ops):
+        gates = {op.out: op for op in m.graph.ops if isinstance(op, Gate)}
+        for n, (label, op) in enumerate(zip(m.graph.layers, m.graph.ops, strict=True)):
             progress(n)
-            low.label, op = ops[n]
-            if isinstance(op, Norm) and n + 4 < len(ops) and isinstance(ops[n + 4][1], Attend):
-                self._attention([o for _, o in ops[n : n + 5]])
-                n += 5
+            low.label = label
+            if op.out not in self.wanted:
                 continue
-            if isinstance(op, Norm) and n + 2 < len(ops) and isinstance(ops[n + 1][1], Gate):
-                self._feed_forward(op, ops[n + 1][1], ops[n + 2][1])
-                n += 3
-                continue
-            if isinstance(op, Norm) and isinstance(ops[n + 1][1], Logits):
-                if self.predicts:
-                    self._logits(op, ops[n + 1][1])
-                n += 2
-                continue
-            self._single(op)
-            n += 1
+            match op:
+                case Gather():
+                    self._gather(op)
+                case Attend():
+                    self._attention(op)
+                case Residual() if op.source in gates:
+                    self._feed_forward(gates[op.source], op)
+                case Residual():
+                    self._residual(op)
+                case Logits():
+                    self._logits(op)
+        for op in m.attends:
+            if op.out not in self.wanted:
+                low.label = m.graph.layers[m.graph.ops.index(op)]
+                self._caches(op)
         self._end()
         return low.timeline
+
+    def _alive(self) -> set[str]:
+        """Operations whose results somebody uses: those behind the logits, or else behind the last keys and values."""
+        m = self.model
+        roots = [m.graph.ops[-1].out] if self.predicts else [n for op in m.attends for n in (op.key, op.value)]
+        alive: set[str] = set()
+        while roots:
+            name = roots.pop()
+            if name not in alive:
+                alive.add(name)
+                op = m.ops[name]
+                fields = ("source", "addend", "query", "key", "value")
+                roots += [getattr(op, f) for f in fields if hasattr(op, f)]
+        return alive
+
+    def _norm(self, source: str, n: int) -> None:
+        """The norm of a float value of position n, as soon as the value is there: its maximum is in a register of all."""
+        m = self.model
+        users = [op for op in m.graph.ops if isinstance(op, Norm) and op.source == source and op.out in self.wanted]
+        if len(users) > 1:
+            raise GraphError(f"{source!r} is normalised twice ({users[0].out}, {users[1].out}): share one norm")
+        for op in users:
+            found = vectors.norm(self.low, op, m.floats[source][n], self.act(n), n)
+            self.values.setdefault(op.out, []).append(found)
 
     # Parts ---------------------------------------------------------------------------------------
 
@@ -298,81 +326,89 @@ class Entry:
                 word = m.words["angles"][n]
                 project.angles(low, m.tables, high, rest, word, word + 1, n)
 
-    def _single(self, op: Op) -> None:
+    def _gather(self, op: Gather) -> None:
         m, low = self.model, self.low
-        match op:
-            case Gather():
-                for n in range(self.count):
-                    if not self.predicts:
-                        self._host("POP", x=TOKEN)
-                    if m.in_memory:
-                        vectors.gather(low, op, m.floats[op.out][n], m.table)
-                        continue
-                    bits = log2(m.config.lanes)
-                    self._index(BRIEF[0], TOKEN, shift=bits)
-                    self._index(BRIEF[1], TOKEN, bits=bits)
-                    vectors.gather_by_pass(low, op, m.floats[op.out][n], m.table, m.unit)
-                self._angles()
-            case Residual():
-                stored = m.matrices[op.out]
-                for n in range(self.count):
-                    source = self.values[op.source][n]
-                    project.residual(
-                        low,
-                        "projection",
-                        source,
-                        stored.context,
-                        stored.scales,
-                        m.floats[op.addend][n],
-                        m.floats[op.out][n],
-                    )
-            case _:
-                raise GraphError(f"operation {type(op).__name__} ({op.out}): no lowering where it stands")
+        for n in range(self.count):
+            if not self.predicts:
+                self._host("POP", x=TOKEN)
+            if m.in_memory:
+                vectors.gather(low, op, m.floats[op.out][n], m.table)
+            else:
+                bits = log2(m.config.lanes)
+                self._index(BRIEF[0], TOKEN, shift=bits)
+                self._index(BRIEF[1], TOKEN, bits=bits)
+                vectors.gather_by_pass(low, op, m.floats[op.out][n], m.table, m.unit)
+            self._norm(op.out, n)
+        self._angles()
 
-    def _attention(self, ops: list[Op]) -> None:
-        norm, attention = ops[0], ops[4]
-        assert isinstance(norm, Norm) and isinstance(attention, Attend)
+    def _residual(self, op: Residual) -> None:
+        m, stored = self.model, self.model.matrices[op.out]
+        for n in range(self.count):
+            project.residual(
+                self.low,
+                "projection",
+                self.values[op.source][n],
+                stored.context,
+                stored.scales,
+                m.floats[op.addend][n],
+                m.floats[op.out][n],
+            )
+            self._norm(op.out, n)
+
+    def _keys(self, op: Attend, n: int) -> None:
+        m, stored = self.model, self.model.matrices[op.key]
+        source = self.values[m.ops[op.key].source][n]  # type: ignore[attr-defined]
+        self._turn(source, n)
+        place = ("cache", op.key)
+        project.key(
+            self.low, source, stored.context, stored.scales, m.heads[op.out], m.caches[op.key], place, n
+        )
+
+    def _values(self, op: Attend, n: int) -> None:
+        m, stored = self.model, self.model.matrices[op.value]
+        source = self.values[m.ops[op.value].source][n]  # type: ignore[attr-defined]
+        place = ("cache", op.value)
+        project.value(
+            self.low, source, stored.context, stored.scales, m.heads[op.out], m.caches[op.value], place, n
+        )
+
+    def _turn(self, source: Bytes, n: int) -> None:
+        """Angles of position n times its norm's step, unless the registers hold them."""
+        angles = self.model.words.get("angles")
+        if angles and self.turned != (source.act, n, id(source)):
+            project.turn(self.low, angles[n], angles[n] + 1, source.step or 0)
+        self.turned = (source.act, n, id(source))
+
+    def _caches(self, op: Attend) -> None:
+        """Keys and values alone."""
+        for n in range(self.count):
+            self._keys(op, n)
+            self._values(op, n)
+
+    def _attention(self, op: Attend) -> None:
         m, low = self.model, self.low
-        heads = m.heads[attention.out]
-        sources = [vectors.norm(low, norm, m.floats[norm.source][n], self.act(n), n) for n in range(self.count)]
-        places = (("cache", attention.key), ("cache", attention.value))
-        stored = {name: m.matrices[name] for name in (attention.query, attention.key, attention.value)}
+        heads = m.heads[op.out]
         masks = self._slots(heads)
-        angles = m.words.get("angles")
-        self.values = {attention.out: [Bytes(m._channels(attention.out), self.act(n), None) for n in range(self.count)]}
+        axis = m._channels(op.out)
+        self.values[op.out] = [Bytes(axis, self.act(n), None) for n in range(self.count)]
         groups = [range(f, min(f + m.rows, heads.heads)) for f in range(0, heads.heads, m.rows)]
         work = [
-            (n, wanted, self._rows(attention, n, wanted, places, masks, k))
+            (n, wanted, self._rows(op, n, wanted, masks, k))
             for k, (n, wanted) in enumerate((n, w) for n in range(self.count) for w in groups)
         ]
-        k, v = stored[attention.key], stored[attention.value]
-        turned = -1
-
-        def turn(n: int) -> None:
-            nonlocal turned
-            if turned != n and angles:
-                project.turn(low, angles[n], angles[n] + 1, sources[n].step or 0)
-            turned = n
-
-        def queries(n: int, wanted: range, rows: attend.Attention) -> None:
-            turn(n)
-            q = stored[attention.query]
-            project.query(low, sources[n], q.context, q.scales, heads, masks, rows.queries, wanted)
-
-        def values(n: int) -> None:
-            project.value(low, sources[n], v.context, v.scales, heads, m.caches[attention.value], places[1], n)
-
+        query = m.matrices[op.query]
+        sources = self.values[m.ops[op.query].source]  # type: ignore[attr-defined]
         for n in range(self.count):
-            turn(n)
-            project.key(low, sources[n], k.context, k.scales, heads, m.caches[attention.key], places[0], n)
+            self._keys(op, n)
             if self.count > 1:
-                values(n)
+                self._values(op, n)
         # Scores of one group are made while the softmax of the one before waits for its own.
         for at, (n, wanted, rows) in enumerate(work):
-            queries(n, wanted, rows)
+            self._turn(sources[n], n)
+            project.query(low, sources[n], query.context, query.scales, heads, masks, rows.queries, wanted)
             attend.scores(low, rows)
             if at == 0 and self.count == 1:
-                values(0)
+                self._values(op, 0)
             attend.bounds(low, rows)
             if at:
                 attend.mix(low, work[at - 1][2])
@@ -385,7 +421,7 @@ class Entry:
         return tuple(self.model.space.mask(heads.lanes_of(slot)) for slot in range(heads.slots))
 
     def _rows(
-        self, op: Attend, n: int, wanted: range, places: tuple, masks: tuple[int, ...], number: int
+        self, op: Attend, n: int, wanted: range, masks: tuple[int, ...], number: int
     ) -> attend.Attention:
         m, low = self.model, self.low
         parity = number % len(m.words["scores"])
@@ -396,7 +432,7 @@ class Entry:
             mask=m.tail_masks[n],
             keys=m.caches[op.key],
             values=m.caches[op.value],
-            cache=places,
+            cache=(("cache", op.key), ("cache", op.value)),
             queries=self.free[0],
             weights=self.free[half],
             results=self.act(n),
@@ -409,14 +445,13 @@ class Entry:
             slots=masks,
         )
 
-    def _feed_forward(self, norm: Norm, gate: Op, down: Op) -> None:
-        assert isinstance(gate, Gate) and isinstance(down, Residual) and down.source == gate.out
+    def _feed_forward(self, gate: Gate, down: Residual) -> None:
         m, low = self.model, self.low
         scales = tuple(m.matrices[f"{gate.out} {name}"].scales for name in ("gate", "up"))
         contexts = tuple(m.matrices[name].context for name in (f"{gate.out} gate", f"{gate.out} up", down.out))
         hidden = plain(m.config.lanes, len(gate.up.weight)).vectors
         for n in range(self.count):
-            source = vectors.norm(low, norm, m.floats[norm.source][n], self.act(n), n)
+            source = self.values[gate.source][n]
             first = m.words["gate"][n]
             words = (first, first + hidden)
             project.gate_scales(low, scales, words, hidden, source.step or 0)
@@ -431,13 +466,12 @@ class Entry:
                 m.floats[down.out][n],
                 self.free,
             )
+            self._norm(down.out, n)
 
-    def _logits(self, norm: Norm, op: Op) -> None:
-        assert isinstance(op, Logits)
-        m, low = self.model, self.low
-        source = vectors.norm(low, norm, m.floats[norm.source][0], self.act(0), 0)
-        stored = m.matrices[op.out]
-        project.logits(low, source, stored.context, stored.scales, m.logits.axis, m.logits.word)
+    def _logits(self, op: Logits) -> None:
+        m, stored = self.model, self.model.matrices[op.out]
+        source = self.values[op.source][0]
+        project.logits(self.low, source, stored.context, stored.scales, m.logits.axis, m.logits.word)
 
     def _end(self) -> None:
         self.low.label = "end"
