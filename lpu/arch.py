@@ -351,7 +351,13 @@ PRESETS: dict[str, TileConfig] = {
             vector_fifo=4,
         ),
         TileConfig(
-            "sim16", 16, 16, 2048, parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"), queue_depth=4096
+            "sim16",
+            16,
+            16,
+            2048,
+            parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"),
+            queue_depth=4096,
+            activations=64,
         ),
         TileConfig(
             "sim64",

@@ -94,13 +94,10 @@ class Timeline:
         touched: list[tuple[Flow, Variant, int]] = []
         used: dict[Place, tuple[int, int]] = {}
         for flow in flows:
-            cycle, variant = self._find(flow, 0)
+            cycle, variant = self._compact(flow, used)
             body += self._commit(flow, variant, cycle)
             touched.append((flow, variant, cycle))
-            for resource, first, bits in variant.uses:
-                start, stop = cycle + first, cycle + first + bits.bit_length()
-                low, high = used.get(resource, (start, stop))
-                used[resource] = (min(low, start), max(high, stop))
+            used = _windows(used, variant, cycle)
         period = max(stop - start for start, stop in used.values())
         period = max(period, self._carried(touched))
         starts = {}
@@ -140,6 +137,22 @@ class Timeline:
         if best is None:
             raise ValueError(f"{flow.label}: no streams for its nets do not meet each other")
         return best
+
+    def _compact(self, flow: Flow, used: dict[Place, tuple[int, int]]) -> tuple[int, Variant]:
+        """The streams with which a loop's windows stay shortest, in the earliest cycle for them."""
+        found = []
+        bound: int | None = None
+        for variant in flow.variants():
+            if bound is None:
+                bound = max(0, self._ready(flow, variant))
+            cycle = self._gap(variant, bound, None)
+            if cycle is not None:
+                windows = _windows(used, variant, cycle)
+                found.append((max(b - a for a, b in windows.values()), cycle, len(found), variant))
+        if not found:
+            raise ValueError(f"{flow.label}: no streams for its nets do not meet each other")
+        _, cycle, _, variant = min(found)
+        return cycle, variant
 
     def _ready(self, flow: Flow, variant: Variant) -> int:
         """First cycle in which everything the flow reads is there and nothing it writes is still wanted."""
@@ -215,6 +228,18 @@ class Timeline:
                 # The next iteration writes behind this one's last read, and reads what this one wrote.
                 period = max(period, high + 1 + apart - first, last - low)
         return period
+
+
+def _windows(
+    used: dict[Place, tuple[int, int]], variant: Variant, cycle: int
+) -> dict[Place, tuple[int, int]]:
+    """First cycle, and cycle behind the last, in which each resource is taken, with one more flow."""
+    used = dict(used)
+    for resource, first, bits in variant.uses:
+        start, stop = cycle + first, cycle + first + bits.bit_length()
+        low, high = used.get(resource, (start, stop))
+        used[resource] = (min(low, start), max(high, stop))
+    return used
 
 
 #: Bit of cycle 0 in the sets of busy cycles: diagonals may be negative.

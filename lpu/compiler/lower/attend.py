@@ -29,7 +29,7 @@ class Attention:
     ----------
     heads : lanes of the heads. wanted : the query heads. mask : lane mask of the current block's visible positions.
     keys, values : (first context, contexts a vector) of the caches. cache : the places that stand for them.
-    queries, weights : activation entries, one a row. results : entry of each vector of the result.
+    queries, weights : activation entries, one a row. sums : accumulators of the weighted sums, likewise. results : entry of each vector of the result.
     tail, scores : west words of the current block's scores and of whole blocks'. bounds : east words, one a row.
     alpha, kappa : east words. scales : first east word of the result's scales, one a head.
     """
@@ -43,6 +43,7 @@ class Attention:
     queries: int
     weights: int
     results: int
+    sums: int
     tail: int
     scores: int
     bounds: int
@@ -164,7 +165,7 @@ def _weights(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
         "REDUCE",
         count=a.rows,
         strides={"acc": 1},
-        acc=0,
+        acc=low.sums,
         how=int(Reduction.SUM),
         clear=int(tail),
         emit=0,
@@ -173,9 +174,8 @@ def _weights(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
         mask=0,
     )
     flow.net(chain, (load, "src"), (total, "src"))
-    half = low.config.accumulators // 2
     passes = _passes(
-        low, a, "weighted sum", a.values, a.weights, half, clear=int(tail), tail=tail, place=a.cache[1] if tail else None
+        low, a, "weighted sum", a.values, a.weights, a.sums, clear=int(tail), tail=tail, place=a.cache[1] if tail else None
     )
     return [flow, passes]
 
@@ -213,17 +213,19 @@ def bounds(low: Lowering, a: Attention) -> None:
 
 
 def mix(low: Lowering, a: Attention) -> None:
-    """Softmax and weighted sum over all blocks, and the int8 result."""
+    """Softmax and weighted sum over all blocks."""
     for flow in _weights(low, a, tail=True):
         low.place(flow)
     low.timeline.loop(BLOCK, _weights(low, a, tail=False))
-    half = low.config.accumulators // 2
+
+
+def totals(low: Lowering, a: Attention) -> list[int]:
+    """Registers with what each row's weighted sum is multiplied by: the reciprocal of its weights' sum, scaled."""
     inverses = []
     for row, head in enumerate(a.wanted):
         flow = low.flow("softmax")
-        emitted = low.again(flow, Reduction.SUM, row, 0)
-        inverse = low.temporary()
-        inverses.append(inverse)
+        emitted = low.again(flow, Reduction.SUM, low.sums + row, 0)
+        inverses.append(low.row_registers[row])
         chain = flow.step(
             f"{VXM}.chain",
             "CHAIN",
@@ -231,19 +233,25 @@ def mix(low: Lowering, a: Attention) -> None:
             f=Special.RECIP,
             d=Operand.STREAM,
             to=Destination.REG,
-            to_at=inverse,
+            to_at=inverses[-1],
         )
         flow.net(emitted, (chain, "a_at"))
         low.constant(flow, chain, "d_at", a.scales + head)
         low.place(flow)
+    return inverses
+
+
+def results(low: Lowering, a: Attention, inverses: list[int]) -> None:
+    """The int8 result of each row into its lanes of an activation entry."""
+    for row, head in enumerate(a.wanted):
         flow = low.flow("attention result")
-        drain = flow.step(f"{MXM}.drain", "DRAIN", acc=half + row, dst=0)
+        drain = flow.step(f"{MXM}.drain", "DRAIN", acc=a.sums + row, dst=0)
         chain = flow.step(
             f"{VXM}.chain",
             "CHAIN",
             a=Source.INT32,
             b=Operand.REG,
-            b_at=inverse,
+            b_at=inverses[row],
             q=Quantise.INT8,
             to=Destination.STREAM,
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from lpu.arch import TileConfig, clog2
 from lpu.compiler.flow import Flow, Step
+from lpu.compiler.graph import GraphError
 from lpu.compiler.place import Axis, Space, float_words
 from lpu.compiler.scheduler import Timeline
 from lpu.isa import Quantise, Reduction
@@ -59,12 +60,23 @@ class Lowering:
         self.west, self.east = f"{self.space.west.slice}.read", f"{self.space.east.slice}.read"
         self.west_write, self.east_write = f"{self.space.west.slice}.write", f"{self.space.east.slice}.write"
         self.beats = self.config.beats
-        # Vector registers: three for a norm in the making, two for a rotation, a step a position, the rest in a ring.
+        # Query heads handled as one group, at most: each wants a register and accumulators of its own.
+        registers, running = self.config.vxm_registers, self.config.reduce_accumulators
+        self.rows = min(4, (running - 3) // 2, self.config.accumulators // 4)
+        # Vector registers: three for a norm in the making, two for a rotation, a step a position, one a row, a ring.
         self.recip, self.step_size, self.square, self.cosine, self.sine = range(5)
-        self.first_temporary = 5 + self.count
-        # Running accumulators: the upper ones for norms and arg-max, the lower ones for attention's rows.
-        self.rows = min(8, self.config.reduce_accumulators - 3, self.config.accumulators // 2)
-        self.absmax, self.squares, self.argmax = range(self.config.reduce_accumulators - 3, self.config.reduce_accumulators)
+        self.row_registers = range(5 + self.count, 5 + self.count + self.rows)
+        self.ring = range(self.row_registers.stop, registers)
+        if not self.ring or self.rows < 1:
+            raise GraphError(
+                f"{self.config.name}: the compiler needs 7 vxm_registers and one a position and row, 5 reduce_accumulators and "
+                f"4 accumulators; it has {registers}, {running} and {self.config.accumulators}"
+            )
+        # Running accumulators: rows' maxima, rows' sums, and the last three for norms and arg-max.
+        self.maxima, self.sums = 0, self.rows
+        self.absmax, self.squares, self.argmax = range(running - 3, running)
+        # MXM accumulators: a ring for single columns and scores, the upper ones for sums over many passes.
+        self.upper = self.config.accumulators // 2
 
     # Allocation ----------------------------------------------------------------------------------
 
@@ -74,13 +86,12 @@ class Lowering:
 
     def temporary(self) -> int:
         """Next register of the ring."""
-        size = self.config.vxm_registers - self.first_temporary
-        self._temporary = (self._temporary + 1) % size
-        return self.first_temporary + self._temporary
+        self._temporary = (self._temporary + 1) % len(self.ring)
+        return self.ring[self._temporary]
 
     def accumulator(self) -> int:
-        """Next MXM accumulator of the ring for single columns; the upper half is attention's."""
-        self._accumulator = (self._accumulator + 1) % (self.config.accumulators // 2)
+        """Next MXM accumulator of the ring for single columns."""
+        self._accumulator = (self._accumulator + 1) % self.upper
         return self._accumulator
 
     # Constants -----------------------------------------------------------------------------------

@@ -73,9 +73,17 @@ class Model:
     def __post_init__(self) -> None:
         self.space = Space.of(self.config)
         self.ops: dict[str, Op] = {op.out: op for op in self.graph.ops}
-        self.rows = Lowering(self.config, self.space).rows
+        most = max((op.heads for op in self.graph.ops if isinstance(op, Attend)), default=1)
+        limit = Lowering(self.config, self.space).rows
+        #: Query heads handled together, and groups of them whose scores are in memory at once.
+        self.rows = -(-most // -(-most // limit))
+        self.score_sets = min(4, self.chunk * -(-most // self.rows))
         self._place()
         self.space.check(self.graph.source)
+
+    def groups(self, heads: int) -> list[range]:
+        """Query heads in groups of at most ``rows``."""
+        return [range(f, min(f + self.rows, heads)) for f in range(0, heads, self.rows)]
 
     # Places --------------------------------------------------------------------------------------
 
@@ -190,10 +198,12 @@ class Model:
                     words = float_words(self.config.float_format, table)
                     self.tables[f"{side} {name} {part}"] = memory.constant(f"rotary {name} {part}", words)
             self.words["angles"] = [space.east.room("angles", 2) for _ in range(self.chunk)]
-        parity = min(2, self.chunk)
-        self.words["scores"] = [space.west.room("scores", self.rows * self.blocks) for _ in range(parity)]
-        self.words["tail"] = [space.west.room("scores", self.rows) for _ in range(parity)]
-        self.words["bounds"] = [space.east.room("softmax bounds", self.rows) for _ in range(parity)]
+        for name, memory, words in (
+            ("scores", space.west, self.rows * self.blocks),
+            ("tail", space.west, self.rows),
+            ("bounds", space.east, self.rows),
+        ):
+            self.words[name] = [memory.room(f"attention {name}", words) for _ in range(self.score_sets)]
         hidden = [plain(lanes, len(op.up.weight)).vectors for op in self.graph.ops if isinstance(op, Gate)]
         self.words["gate"] = [space.east.room("gate scales", 2 * max(hidden, default=0)) for _ in range(self.chunk)]
         for op in self.attends:
@@ -282,12 +292,16 @@ class Entry:
         widths = [m._channels(op.out).vectors for op in m.graph.ops if isinstance(op, Norm | Attend)]
         self.width = max(widths)
         self.free = range(self.width * self.count, config.activations - (0 if m.in_memory else 1))
-        want = 2 * min(m.rows, max((op.heads for op in m.attends), default=1))
+        want = 2 * m.rows
         if len(self.free) < want:
             raise GraphError(
                 f"{m.graph.source}: {config.name} has {config.activations} activation entries, "
                 f"{want + config.activations - len(self.free)} are needed; use a larger activations"
             )
+        # What the groups of rows of an attention share: entries of weights, the rest for queries.
+        self.weight_sets = 2 if len(self.free) >= 3 * m.rows else 1
+        room = len(self.free) // m.rows - self.weight_sets
+        self.query_sets = max(1, min(room, 4, m.score_sets + 1))
 
     def act(self, m: int) -> int:
         return m * self.width
@@ -391,28 +405,35 @@ class Entry:
         masks = self._slots(heads)
         axis = m._channels(op.out)
         self.values[op.out] = [Bytes(axis, self.act(n), None) for n in range(self.count)]
-        groups = [range(f, min(f + m.rows, heads.heads)) for f in range(0, heads.heads, m.rows)]
-        work = [
-            (n, wanted, self._rows(op, n, wanted, masks, k))
-            for k, (n, wanted) in enumerate((n, w) for n in range(self.count) for w in groups)
-        ]
+        groups = m.groups(heads.heads)
+        order = [(n, wanted) for n in range(self.count) for wanted in groups]
+        work = [self._rows(op, n, wanted, masks, k) for k, (n, wanted) in enumerate(order)]
         query = m.matrices[op.query]
         sources = self.values[m.ops[op.query].source]  # type: ignore[attr-defined]
         for n in range(self.count):
             self._keys(op, n)
             if self.count > 1:
                 self._values(op, n)
-        # Scores of one group are made while the softmax of the one before waits for its own.
-        for at, (n, wanted, rows) in enumerate(work):
-            self._turn(sources[n], n)
-            project.query(low, sources[n], query.context, query.scales, heads, masks, rows.queries, wanted)
-            attend.scores(low, rows)
-            if at == 0 and self.count == 1:
-                self._values(op, 0)
-            attend.bounds(low, rows)
-            if at:
-                attend.mix(low, work[at - 1][2])
-        attend.mix(low, work[-1][2])
+        # A pipeline of groups: queries are made ahead of scores, scores ahead of weights, results come behind.
+        early, ahead = self.query_sets - 1, m.score_sets - 1
+        inverses: dict[int, list[int]] = {}
+        for step in range(-early, len(work) + ahead + 1):
+            if 0 <= step + early < len(work):
+                n, wanted = order[step + early]
+                self._turn(sources[n], n)
+                at = work[step + early].queries
+                project.query(low, sources[n], query.context, query.scales, heads, masks, at, wanted)
+            if 0 <= step < len(work):
+                attend.scores(low, work[step])
+                if step == 0 and self.count == 1:
+                    self._values(op, 0)
+                attend.bounds(low, work[step])
+            if 0 <= step - ahead < len(work):
+                attend.mix(low, work[step - ahead])
+            if step - ahead - 1 in inverses:
+                attend.results(low, work[step - ahead - 1], inverses.pop(step - ahead - 1))
+            if 0 <= step - ahead < len(work):
+                inverses[step - ahead] = attend.totals(low, work[step - ahead])
 
     def _slots(self, heads: Heads) -> tuple[int, ...]:
         """A mask for the lanes of each slot; all lanes where there is but one."""
@@ -423,9 +444,9 @@ class Entry:
     def _rows(
         self, op: Attend, n: int, wanted: range, masks: tuple[int, ...], number: int
     ) -> attend.Attention:
-        m, low = self.model, self.low
-        parity = number % len(m.words["scores"])
-        half = len(self.free) // 2
+        m, low, rows = self.model, self.low, self.model.rows
+        score = number % m.score_sets
+        weights = self.free[-rows * (1 + number % self.weight_sets)]
         return attend.Attention(
             heads=m.heads[op.out],
             wanted=wanted,
@@ -433,12 +454,13 @@ class Entry:
             keys=m.caches[op.key],
             values=m.caches[op.value],
             cache=(("cache", op.key), ("cache", op.value)),
-            queries=self.free[0],
-            weights=self.free[half],
+            queries=self.free[rows * (number % self.query_sets)],
+            weights=weights,
             results=self.act(n),
-            tail=m.words["tail"][parity],
-            scores=m.words["scores"][parity],
-            bounds=m.words["bounds"][parity],
+            sums=low.upper + rows * (number % 2),
+            tail=m.words["tail"][score],
+            scores=m.words["scores"][score],
+            bounds=m.words["bounds"][score],
             alpha=low.scalar(f"{op.out} alpha", op.score_scale),
             kappa=low.scalar("kappa", attend.softmax_kappa()),
             scales=m.words[op.out][0],

@@ -198,7 +198,8 @@ def feed_forward(
 
     ``hidden``: blocks between them. ``contexts``: gate, up, down. ``words``: east words of the scaled scales. ``acts``: a ring.
     """
-    columns, room = result.axis.vectors, low.config.accumulators // 2
+    columns, total = result.axis.vectors, low.config.accumulators
+    room = min(columns, total // 2)
     groups = [range(f, min(f + room, columns)) for f in range(0, columns, room)]
     # Behind the last group nothing more is made; each further group wants every block again.
     if len(groups) > 1 and hidden > len(acts):
@@ -206,14 +207,15 @@ def feed_forward(
             f"{low.label}: {hidden} blocks between gate and down projection, {low.config.name} buffers {len(acts)}: "
             "use a larger activations or accumulators"
         )
-    lag = min(len(acts), max(1, -(-72 // (2 * source.axis.vectors))))
-    own = low.config.accumulators - room  # the upper half, free outside attention
-    assert own >= len(groups[0])
+    # The first blocks of the down projection fill the cycles in which the last ones are made.
+    lag = min(len(acts), hidden)
+    half, low.upper = low.upper, total - room
+    top = low.upper
 
     def down(block: int) -> None:
         at = contexts[2] + block * columns + groups[0].start
         act = acts[block % len(acts)]
-        block_passes(low, "down", at, act, acc=room, count=len(groups[0]), clear=block == 0)
+        block_passes(low, "down", at, act, acc=top, count=len(groups[0]), clear=block == 0)
 
     for block in range(hidden):
         if block >= lag:
@@ -241,7 +243,8 @@ def feed_forward(
         low.place(flow)
     for block in range(max(0, hidden - lag), hidden):
         down(block)
-    add_residual(low, "down", scales, addend, result, room, 0, len(groups[0]))
+    add_residual(low, "down", scales, addend, result, top, 0, len(groups[0]))
+    low.upper = half
     for group in groups[1:]:
         for block in range(hidden):
             at = contexts[2] + block * columns + group.start
