@@ -358,6 +358,9 @@ PRESETS: dict[str, TileConfig] = {
             parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"),
             queue_depth=4096,
             activations=64,
+            accumulators=32,
+            vxm_registers=32,
+            reduce_accumulators=32,
         ),
         TileConfig(
             "sim64",

@@ -100,11 +100,13 @@ class Flow:
     Parameters
     ----------
     config : the tile. label : for reports. interval : cycles from one element of the run to the next.
+    polite : leave the last word stream of each direction to others, where there is another way.
     """
 
     config: TileConfig
     label: str
     interval: int = 1
+    polite: bool = False
     steps: list[Step] = field(default_factory=list)
     nets: list[Net] = field(default_factory=list)
 
@@ -257,6 +259,8 @@ class Flow:
             raise ValueError(
                 f"{self.config.name} has no stream from {net.source.slice} to {ends}, which {self.label} needs: widen their taps"
             )
+        if self.polite:
+            found = [code for code in found if code >> 3 < self.config.words - 1] or found
         if net.bytes == 1:
             found = [code + 2 * byte for byte in (0, 2) for code in found]
         return found

@@ -134,6 +134,9 @@ class Timeline:
                 best = cycle, variant
                 if cycle == bound:
                     break
+        if best is None and flow.polite:
+            flow.polite = False
+            return self._find(flow, not_before)
         if best is None:
             raise ValueError(f"{flow.label}: no streams for its nets do not meet each other")
         return best

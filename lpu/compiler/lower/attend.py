@@ -29,7 +29,8 @@ class Attention:
     ----------
     heads : lanes of the heads. wanted : the query heads. mask : lane mask of the current block's visible positions.
     keys, values : (first context, contexts a vector) of the caches. cache : the places that stand for them.
-    queries, weights : activation entries, one a row. sums : accumulators of the weighted sums, likewise. results : entry of each vector of the result.
+    queries, weights : activation entries, one a row. sums, totals : MXM accumulators of the weighted sums, running
+        accumulators of the weights' sums, likewise. results : entry of each vector of the result.
     tail, scores : west words of the current block's scores and of whole blocks'. bounds : east words, one a row.
     alpha, kappa : east words. scales : first east word of the result's scales, one a head.
     """
@@ -44,6 +45,7 @@ class Attention:
     weights: int
     results: int
     sums: int
+    totals: int
     tail: int
     scores: int
     bounds: int
@@ -71,6 +73,7 @@ class Attention:
 def _passes(low: Lowering, a: Attention, what: str, cache: tuple[int, int], act: int, base: int, *, clear: int, tail: bool, place: Place | None) -> Flow:
     """A pass a row."""
     flow = low.flow(what, chained=False)
+    flow.polite = False
     for first, count, vector in a.runs():
         flow.step(
             f"{MXM}.passes",
@@ -129,6 +132,7 @@ def _scores(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
 def _weights(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
     """Softmax weights of one block's scores, as activations and into the running sums, and their passes."""
     flow = low.flow("softmax")
+    flow.polite = False
     read = flow.step(
         low.west,
         "READ",
@@ -165,7 +169,7 @@ def _weights(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
         "REDUCE",
         count=a.rows,
         strides={"acc": 1},
-        acc=low.sums,
+        acc=a.totals,
         how=int(Reduction.SUM),
         clear=int(tail),
         emit=0,
@@ -219,13 +223,11 @@ def mix(low: Lowering, a: Attention) -> None:
     low.timeline.loop(BLOCK, _weights(low, a, tail=False))
 
 
-def totals(low: Lowering, a: Attention) -> list[int]:
-    """Registers with what each row's weighted sum is multiplied by: the reciprocal of its weights' sum, scaled."""
-    inverses = []
+def results(low: Lowering, a: Attention) -> None:
+    """Weighted sums over the sums of weights, as int8 into each row's lanes of an activation entry."""
     for row, head in enumerate(a.wanted):
         flow = low.flow("softmax")
-        emitted = low.again(flow, Reduction.SUM, low.sums + row, 0)
-        inverses.append(low.row_registers[row])
+        emitted = low.again(flow, Reduction.SUM, a.totals + row, 0)
         chain = flow.step(
             f"{VXM}.chain",
             "CHAIN",
@@ -233,16 +235,11 @@ def totals(low: Lowering, a: Attention) -> list[int]:
             f=Special.RECIP,
             d=Operand.STREAM,
             to=Destination.REG,
-            to_at=inverses[-1],
+            to_at=low.row_registers[row],
         )
         flow.net(emitted, (chain, "a_at"))
         low.constant(flow, chain, "d_at", a.scales + head)
         low.place(flow)
-    return inverses
-
-
-def results(low: Lowering, a: Attention, inverses: list[int]) -> None:
-    """The int8 result of each row into its lanes of an activation entry."""
     for row, head in enumerate(a.wanted):
         flow = low.flow("attention result")
         drain = flow.step(f"{MXM}.drain", "DRAIN", acc=a.sums + row, dst=0)
@@ -251,7 +248,7 @@ def results(low: Lowering, a: Attention, inverses: list[int]) -> None:
             "CHAIN",
             a=Source.INT32,
             b=Operand.REG,
-            b_at=inverses[row],
+            b_at=low.row_registers[row],
             q=Quantise.INT8,
             to=Destination.STREAM,
         )

@@ -51,6 +51,7 @@ class Lowering:
     count: int = 1
     timeline: Timeline = field(init=False)
     label: str = ""
+    polite: bool = False
     _temporary: int = 0
     _accumulator: int = 0
 
@@ -62,7 +63,7 @@ class Lowering:
         self.beats = self.config.beats
         # Query heads handled as one group, at most: each wants a register and accumulators of its own.
         registers, running = self.config.vxm_registers, self.config.reduce_accumulators
-        self.rows = min(4, (running - 3) // 2, self.config.accumulators // 4)
+        self.rows = min(8, (running - 3) // 2, self.config.accumulators // 4)
         # Vector registers: three for a norm in the making, two for a rotation, a step a position, one a row, a ring.
         self.recip, self.step_size, self.square, self.cosine, self.sine = range(5)
         self.row_registers = range(5 + self.count, 5 + self.count + self.rows)
@@ -72,6 +73,8 @@ class Lowering:
                 f"{self.config.name}: the compiler needs 7 vxm_registers and one a position and row, 5 reduce_accumulators and "
                 f"4 accumulators; it has {registers}, {running} and {self.config.accumulators}"
             )
+        # Groups whose weighted sums are under way at once.
+        self.result_sets = min(4, (running - 3 - self.rows) // self.rows, self.config.accumulators // 2 // self.rows)
         # Running accumulators: rows' maxima, rows' sums, and the last three for norms and arg-max.
         self.maxima, self.sums = 0, self.rows
         self.absmax, self.squares, self.argmax = range(running - 3, running)
@@ -112,7 +115,7 @@ class Lowering:
 
     def flow(self, what: str, *, chained: bool = True) -> Flow:
         """A new flow; ``chained``: its run goes through the VXM, which takes ``beats`` cycles an element."""
-        return Flow(self.config, f"{self.label} / {what}", self.beats if chained else 1)
+        return Flow(self.config, f"{self.label} / {what}", self.beats if chained else 1, self.polite)
 
     def place(self, flow: Flow) -> int:
         return self.timeline.place(flow)

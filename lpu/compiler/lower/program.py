@@ -77,7 +77,7 @@ class Model:
         limit = Lowering(self.config, self.space).rows
         #: Query heads handled together, and groups of them whose scores are in memory at once.
         self.rows = -(-most // -(-most // limit))
-        self.score_sets = min(4, self.chunk * -(-most // self.rows))
+        self.score_sets = self.chunk * -(-most // self.rows)
         self._place()
         self.space.check(self.graph.source)
 
@@ -301,7 +301,7 @@ class Entry:
         # What the groups of rows of an attention share: entries of weights, the rest for queries.
         self.weight_sets = 2 if len(self.free) >= 3 * m.rows else 1
         room = len(self.free) // m.rows - self.weight_sets
-        self.query_sets = max(1, min(room, 4, m.score_sets + 1))
+        self.query_sets = max(1, min(room, m.score_sets))
 
     def act(self, m: int) -> int:
         return m * self.width
@@ -412,28 +412,29 @@ class Entry:
         sources = self.values[m.ops[op.query].source]  # type: ignore[attr-defined]
         for n in range(self.count):
             self._keys(op, n)
-            if self.count > 1:
-                self._values(op, n)
+        # Streams that a loop uses are its own from its beginning on: what goes on beside loops keeps off one of them.
+        low.polite = True
         # A pipeline of groups: queries are made ahead of scores, scores ahead of weights, results come behind.
-        early, ahead = self.query_sets - 1, m.score_sets - 1
-        inverses: dict[int, list[int]] = {}
-        for step in range(-early, len(work) + ahead + 1):
+        early, ahead, behind = self.query_sets - 1, m.score_sets - 1, low.result_sets - 1
+        for step in range(-early, len(work) + ahead + behind):
             if 0 <= step + early < len(work):
                 n, wanted = order[step + early]
                 self._turn(sources[n], n)
                 at = work[step + early].queries
                 project.query(low, sources[n], query.context, query.scales, heads, masks, at, wanted)
             if 0 <= step < len(work):
+                if step == 0 and self.count > 1:
+                    for n in range(self.count):
+                        self._values(op, n)
                 attend.scores(low, work[step])
                 if step == 0 and self.count == 1:
                     self._values(op, 0)
                 attend.bounds(low, work[step])
             if 0 <= step - ahead < len(work):
                 attend.mix(low, work[step - ahead])
-            if step - ahead - 1 in inverses:
-                attend.results(low, work[step - ahead - 1], inverses.pop(step - ahead - 1))
-            if 0 <= step - ahead < len(work):
-                inverses[step - ahead] = attend.totals(low, work[step - ahead])
+            if 0 <= step - ahead - behind < len(work):
+                attend.results(low, work[step - ahead - behind])
+        low.polite = False
 
     def _slots(self, heads: Heads) -> tuple[int, ...]:
         """A mask for the lanes of each slot; all lanes where there is but one."""
@@ -457,7 +458,8 @@ class Entry:
             queries=self.free[rows * (number % self.query_sets)],
             weights=weights,
             results=self.act(n),
-            sums=low.upper + rows * (number % 2),
+            sums=low.upper + rows * (number % low.result_sets),
+            totals=low.sums + rows * (number % low.result_sets),
             tail=m.words["tail"][score],
             scores=m.words["scores"][score],
             bounds=m.words["bounds"][score],
