@@ -26,6 +26,8 @@ ALLOWED = {
     **dict.fromkeys(CONTRACT, ("lpu",)),
     "lpu": ("lpu",),
     "lpu.compiler": ("lpu", "numpy"),
+    "lpu.compiler.frontend.huggingface": ("lpu", "numpy", "safetensors"),
+    "lpu.compiler.frontend.huggingface_tokenizer": ("lpu", "tokenizers"),
     "lpu.runtime": ("lpu", "numpy"),
     "lpu.cli": ("lpu", "click"),
     "lpu.commands": ("lpu", "click"),
