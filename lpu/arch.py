@@ -180,7 +180,7 @@ class TileConfig:
         _power("vxm_registers", self.vxm_registers, 2, 32)
         _power("vxm_accumulators", self.vxm_accumulators, 2, 32)
         _power("permute_maps", self.permute_maps, 2, 16)
-        _power("reduce_accumulators", self.reduce_accumulators, 2, 32)
+        _power("reduce_accumulators", self.reduce_accumulators, 2, 64)
         _power("index_registers", self.index_registers, 2, 8)
         _power("masks", self.masks, 2, 16)
         _power("queue_depth", self.queue_depth, 16, 1 << 14)
@@ -357,10 +357,11 @@ PRESETS: dict[str, TileConfig] = {
             2048,
             parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"),
             queue_depth=4096,
-            activations=64,
-            accumulators=32,
+            activations=128,
+            accumulators=64,
             vxm_registers=32,
-            reduce_accumulators=32,
+            reduce_accumulators=64,
+            masks=16,
         ),
         TileConfig(
             "sim64",

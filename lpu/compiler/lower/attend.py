@@ -94,10 +94,10 @@ def _passes(low: Lowering, a: Attention, what: str, cache: tuple[int, int], act:
 
 def _scores(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
     """Scores of one block to memory and into the running maxima."""
-    passes = _passes(low, a, "scores", a.keys, a.queries, 0, clear=1, tail=tail, place=a.cache[0] if tail else None)
+    passes = _passes(low, a, "scores", a.keys, a.queries, low.scores, clear=1, tail=tail, place=a.cache[0] if tail else None)
     flow = passes
     drain = flow.step(
-        f"{MXM}.drain", "DRAIN", at=pass_visible(low.config), count=a.rows, strides={"acc": 1}, acc=0, dst=0
+        f"{MXM}.drain", "DRAIN", at=pass_visible(low.config), count=a.rows, strides={"acc": 1}, acc=low.scores, dst=0
     )
     write = flow.step(
         low.west_write,

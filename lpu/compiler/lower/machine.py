@@ -74,12 +74,13 @@ class Lowering:
                 f"4 accumulators; it has {registers}, {running} and {self.config.accumulators}"
             )
         # Groups whose weighted sums are under way at once.
-        self.result_sets = min(4, (running - 3 - self.rows) // self.rows, self.config.accumulators // 2 // self.rows)
+        self.result_sets = max(1, min(4, (running - 3 - self.rows) // self.rows, self.config.accumulators // 2 // self.rows))
         # Running accumulators: rows' maxima, rows' sums, and the last three for norms and arg-max.
         self.maxima, self.sums = 0, self.rows
         self.absmax, self.squares, self.argmax = range(running - 3, running)
-        # MXM accumulators: a ring for single columns and scores, the upper ones for sums over many passes.
-        self.upper = self.config.accumulators // 2
+        # MXM accumulators: a ring for single columns, a group's scores, and the upper ones for sums over many passes.
+        self.upper = self.config.accumulators - self.rows * self.result_sets
+        self.scores = self.upper - self.rows
 
     # Allocation ----------------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ class Lowering:
 
     def accumulator(self) -> int:
         """Next MXM accumulator of the ring for single columns."""
-        self._accumulator = (self._accumulator + 1) % self.upper
+        self._accumulator = (self._accumulator + 1) % self.scores
         return self._accumulator
 
     # Constants -----------------------------------------------------------------------------------

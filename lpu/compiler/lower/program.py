@@ -415,8 +415,8 @@ class Entry:
         # Streams that a loop uses are its own from its beginning on: what goes on beside loops keeps off one of them.
         low.polite = True
         # A pipeline of groups: queries are made ahead of scores, scores ahead of weights, results come behind.
-        early, ahead, behind = self.query_sets - 1, m.score_sets - 1, low.result_sets - 1
-        for step in range(-early, len(work) + ahead + behind):
+        early, ahead = self.query_sets - 1, m.score_sets - 1
+        for step in range(-early, len(work) + ahead):
             if 0 <= step + early < len(work):
                 n, wanted = order[step + early]
                 self._turn(sources[n], n)
@@ -432,8 +432,11 @@ class Entry:
                 attend.bounds(low, work[step])
             if 0 <= step - ahead < len(work):
                 attend.mix(low, work[step - ahead])
-            if 0 <= step - ahead - behind < len(work):
-                attend.results(low, work[step - ahead - behind])
+                done = step - ahead + 1
+                # Results come after as many loops as they can wait for: between two loops they would hold up the second.
+                if done % low.result_sets == 0 or done == len(work):
+                    for rows in work[(done - 1) // low.result_sets * low.result_sets : done]:
+                        attend.results(low, rows)
         low.polite = False
 
     def _slots(self, heads: Heads) -> tuple[int, ...]:

@@ -161,13 +161,14 @@ def _cached(low: Lowering, flow, chain, op: str, cache: tuple[int, int], column:
 
 def residual(low: Lowering, what: str, source: Bytes, context: int, scales: int, addend: Float, result: Float) -> None:
     """A projection of int8 activations with static scale plus the addend; input blocks outer, so that it starts with the first."""
-    columns, room = result.axis.vectors, low.config.accumulators // 2
+    columns = result.axis.vectors
+    room = min(columns, low.config.accumulators - low.upper)
     for first in range(0, columns, room):
         count = min(room, columns - first)
         for block in range(source.axis.vectors):
             at = context + block * columns + first
-            block_passes(low, what, at, source.act + block, acc=0, count=count, clear=block == 0)
-        add_residual(low, what, scales, addend, result, 0, first, count)
+            block_passes(low, what, at, source.act + block, acc=low.upper, count=count, clear=block == 0)
+        add_residual(low, what, scales, addend, result, low.upper, first, count)
 
 
 def gate_scales(low: Lowering, scales: tuple[int, int], words: tuple[int, int], count: int, step: int) -> None:
@@ -209,8 +210,8 @@ def feed_forward(
         )
     # The first blocks of the down projection fill the cycles in which the last ones are made.
     lag = min(len(acts), hidden)
-    half, low.upper = low.upper, total - room
-    top = low.upper
+    scores, top = low.scores, total - room
+    low.scores = top
 
     def down(block: int) -> None:
         at = contexts[2] + block * columns + groups[0].start
@@ -244,7 +245,7 @@ def feed_forward(
     for block in range(max(0, hidden - lag), hidden):
         down(block)
     add_residual(low, "down", scales, addend, result, top, 0, len(groups[0]))
-    low.upper = half
+    low.scores = scores
     for group in groups[1:]:
         for block in range(hidden):
             at = contexts[2] + block * columns + group.start
