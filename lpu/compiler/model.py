@@ -5,24 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lpu.arch import TileConfig
+from lpu.compiler.builder import QueueOverflow
+from lpu.compiler.graph import GraphError
 from lpu.compiler.lower.machine import BLOCK, HOST, POSITION, TOKEN, log2
 from lpu.compiler.lower.program import Entry, Model
 from lpu.compiler.phases import Words, emit
 from lpu.compiler.quantised import Quantised
 from lpu.isa import Instruction, queue_names
-from lpu.program import Program
+from lpu.program import Program, ProgramError
+
+#: Positions of a prefill run, the best first. Each divides the lanes, so that a run stays within one block of them.
+CHUNKS = (8, 4, 2)
 
 Progress = Callable[[str, int, int], None]
 
 
 def compile_model(
-    graph: Quantised, config: TileConfig, *, chunk: int = 4, progress: Progress = lambda what, done, of: None
+    graph: Quantised,
+    config: TileConfig,
+    *,
+    chunk: int | None = None,
+    progress: Progress = lambda what, done, of: None,
 ) -> Program:
-    """A program with entries ``state``, ``decode`` and, for a ``chunk`` of more than one, ``prefill``.
+    """A program with entries ``state``, ``decode`` and, where there is room for it, ``prefill``.
 
-    ``progress`` is told the entry's name, operations done and how many there are. Raises GraphError (FitError where a
-    memory is too small) or QueueOverflow, each in one line.
+    Parameters
+    ----------
+    chunk : positions of a prefill run; 1 for none, None for the most of CHUNKS that registers, masks and queues hold.
+    progress : is told the entry's name, operations done and how many there are.
+
+    Raises GraphError (FitError where a memory is too small) or QueueOverflow, each in one line.
     """
+    # What does not fit without prefill does not fit at all: its error is the one to tell.
+    program = _compile(graph, config, 1 if chunk is None else chunk, progress)
+    if chunk is None:
+        for more in CHUNKS:
+            try:
+                return _compile(graph, config, more, progress)
+            except (GraphError, QueueOverflow, ProgramError):
+                continue
+    return program
+
+
+def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progress) -> Program:
     model = Model(graph, config, max(1, chunk))
     entries = {"state": _state(config)}
     shapes = {"decode": (1, True)} | ({"prefill": (chunk, False)} if chunk > 1 else {})

@@ -421,7 +421,9 @@ class Entry:
                 n, wanted = order[step + early]
                 self._turn(sources[n], n)
                 at = work[step + early].queries
+                low.polite = step >= 0
                 project.query(low, sources[n], query.context, query.scales, heads, masks, at, wanted)
+                low.polite = True
             if 0 <= step < len(work):
                 if step == 0 and self.count > 1:
                     for n in range(self.count):
