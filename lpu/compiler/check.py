@@ -305,8 +305,7 @@ def check_program(
     loaded : what LDX finds on its stream, in order. LDX beyond that, like POP beyond ``tokens``, is data.
     cycles : cycle count that the run must have, or a formula for it (lpu.runtime.cycles); the program's own prediction
         if None.
-    names : values of a formula's names. ``X1`` ... are the registers at the start, and so are the names that
-        ``program.symbols["registers"]`` gives them.
+    names : values of a formula's names besides those of :func:`register_names`.
     shown : how many to spell out; None for all.
     """
     try:
@@ -336,7 +335,12 @@ def check_program(
 
 
 def register_names(program: Program, registers: Mapping[int, int]) -> dict[str, int]:
-    """Values by name: ``X1`` ..., and what ``symbols["registers"]`` (name -> number) calls them."""
+    """Values by name: ``X1`` ..., and what ``symbols["model"]["registers"]`` (name -> number) calls them.
+
+    ``symbols["registers"]`` says the same for a program that is no model's.
+    """
     values = {f"X{x}": registers.get(x, 0) for x in range(1, program.config.index_registers)}
-    named = program.symbols.get("registers")
-    return values | {n: registers.get(x, 0) for n, x in (named if isinstance(named, dict) else {}).items()}
+    for place in (program.symbols.get("model"), program.symbols):
+        named = place.get("registers") if isinstance(place, dict) else None
+        values |= {n: registers.get(x, 0) for n, x in (named if isinstance(named, dict) else {}).items()}
+    return values

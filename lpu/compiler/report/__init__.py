@@ -2,5 +2,6 @@
 
 from lpu.compiler.report.data import Start, collect, starts
 from lpu.compiler.report.page import write_report
+from lpu.compiler.report.symbols import positions
 
-__all__ = ["Start", "collect", "starts", "write_report"]
+__all__ = ["Start", "collect", "positions", "starts", "write_report"]

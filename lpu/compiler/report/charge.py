@@ -48,7 +48,7 @@ def charges(
     for label, name in enumerate([*names, "(no label)"]):
         own = [g for g, of in labelled if of == label]
         passes = sum(len(g.times) for g in own if g.queue.endswith(".passes"))
-        if own or charged[label]:
+        if charged[label] or passes:
             first = min((int(g.times.min()) for g in own), default=0)
             last = max((int(g.times.max()) for g in own), default=0)
             row = {"label": name, "passes": passes, "charged": int(charged[label])}

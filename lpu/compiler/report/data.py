@@ -40,14 +40,14 @@ def starts(
 ) -> list[Start]:
     """A start for each position, with ``registers`` besides; one without a position if there is none.
 
-    Raises ProgramError if the program does not say which register the position is (``symbols["registers"]``).
+    Raises ProgramError if the program does not say which register the position is (lpu.compiler.report.symbols).
     """
     if not positions:
         return [Start("as started", dict(registers or {}))]
     x = symbols.register(program, "position")
     if x is None:
         raise ProgramError(
-            "the program does not say which index register holds the position; give registers by number"
+            "the program does not say which index register holds the position; give it by number, as in --register X2=5"
         )
     return [Start(f"position {p}", {**(registers or {}), x: p}) for p in positions]
 

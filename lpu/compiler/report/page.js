@@ -40,8 +40,9 @@ function colours() {
     return numbers.get(name);
   }));
   groups = [...numbers.keys()];
+  const plain = groups.filter((name) => name !== "(no label)");
   const style = getComputedStyle(document.documentElement);
-  const colour = (i) => style.getPropertyValue(groups[i] === "(no label)" ? "--none" : `--c${i % 8}`).trim();
+  const colour = (i) => style.getPropertyValue(groups[i] === "(no label)" ? "--none" : `--c${plain.indexOf(groups[i]) % 8}`).trim();
   const palette = groups.map((_, i) => colour(i));
   timeline.colourOf = (q, w) => groupOf[q][w];
   timeline.palette = (i) => palette[i] ?? palette[0];

@@ -42,7 +42,7 @@ def write_report(
     Parameters
     ----------
     entry : label to start from.
-    positions : a run for each, to choose from on the page; ``symbols["registers"]`` has to name the position's register.
+    positions : a run for each, to choose from on the page; the program has to name the position's register.
     registers : contents of index registers at the start of every run; zero where left out.
     runs : the runs to show, in place of ``positions`` and ``registers``.
     title : heading of the page.

@@ -2,7 +2,8 @@
 
 ``labels`` : queue -> list of [first word, words, label]; a label reads ``"layer 2 / attention / scores"``.
 ``contexts`` : list of [first, count, name]. ``memory`` : MEM slice -> list of [first word, words, name].
-``model`` : what else is known of the model, name -> value. ``registers`` : name -> index register, such as the position's.
+``model`` : what else is known of the model, name -> value; its ``registers`` : name -> index register, such as the
+position's (or ``symbols["registers"]`` in a program that is no model's).
 """
 
 from __future__ import annotations
@@ -68,9 +69,17 @@ def model(program: Program) -> dict[str, str]:
     return {str(name): str(value) for name, value in known.items()}
 
 
+def positions(program: Program) -> list[int]:
+    """The first, middle and last position of a model whose program names the position's register; else none."""
+    if register(program, "position") is None:
+        return []
+    count = _mapping(program, "model").get("positions")
+    return sorted({0, count // 2, count - 1}) if isinstance(count, int) and count > 0 else [0]
+
+
 def register(program: Program, name: str) -> int | None:
-    """The index register that a program calls ``name`` (``symbols["registers"]``), or None."""
-    for place in (program.symbols, _mapping(program, "model")):
+    """The index register that a program calls ``name``, or None."""
+    for place in (_mapping(program, "model"), program.symbols):
         named = place.get("registers")
         if isinstance(named, dict) and isinstance(named.get(name), int):
             return named[name]
