@@ -7,11 +7,12 @@ from collections.abc import Callable
 from lpu.arch import TileConfig
 from lpu.compiler.builder import QueueOverflow
 from lpu.compiler.graph import GraphError
-from lpu.compiler.lower.machine import BLOCK, HOST, POSITION, TOKEN, log2
+from lpu.compiler.lower.machine import BLOCK, HOST, POSITION, TOKEN, TOKENS, log2
 from lpu.compiler.lower.program import Entry, Model
 from lpu.compiler.phases import Words, emit
 from lpu.compiler.quantised import Quantised
 from lpu.isa import Instruction, queue_names
+from lpu.timing import LOOP_CYCLES
 from lpu.program import Program, ProgramError
 
 #: Positions of a prefill run, the best first. Each divides the lanes, so that a run stays within one block of them.
@@ -53,7 +54,8 @@ def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progres
     shapes = {"decode": (1, True)} | ({"prefill": (chunk, False)} if chunk > 1 else {})
     for name, (count, predicts) in shapes.items():
         entry = Entry(model, count, predicts)
-        entries[name] = emit(entry.lower(lambda n, name=name: progress(name, n, len(graph.ops))))  # type: ignore[misc]
+        timeline = entry.lower(lambda n, name=name: progress(name, n, len(graph.ops)))  # type: ignore[misc]
+        entries[name] = emit(timeline, TOKENS if predicts else None)
     model.space.check(graph.source)
     program = Program(config, entries={})
     labels = _link(program, entries)
@@ -71,7 +73,7 @@ def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progres
             "positions": graph.positions,
             "chunk": chunk if chunk > 1 else 0,
             "logits": {"slice": space.west.slice, "word": model.logits.word, "count": model.logits.axis.vectors},
-            "registers": {"token": TOKEN, "position": POSITION},
+            "registers": {"token": TOKEN, "position": POSITION, "tokens": TOKENS},
         },
         "labels": labels,
         "contexts": [list(entry) for entry in space.contexts.map],
@@ -82,9 +84,9 @@ def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progres
 
 
 def _state(config: TileConfig) -> Words:
-    """Token and position from the token FIFO."""
-    words = [Instruction("POP", {"x": TOKEN}), Instruction("POP", {"x": POSITION}), Instruction("HALT")]
-    return Words({f"{HOST}.port": words}, {f"{HOST}.port": [""] * 3}, 2, ())
+    """Token, position, and how many tokens a run generates, from the token FIFO."""
+    words = [*(Instruction("POP", {"x": x}) for x in (TOKEN, POSITION, TOKENS)), Instruction("HALT")]
+    return Words({f"{HOST}.port": words}, {f"{HOST}.port": [""] * 4}, 3, ())
 
 
 def _link(program: Program, entries: dict[str, Words]) -> dict[str, list[list]]:
@@ -94,11 +96,12 @@ def _link(program: Program, entries: dict[str, Words]) -> dict[str, list[list]]:
     at = 0
     for name, entry in entries.items():
         program.entries[name] = at
-        terms = [str(entry.cycles)]
+        once = entry.cycles + (LOOP_CYCLES if name == "decode" else 0)
+        terms = [str(once)]
         period = sum(p for select, p in entry.loops if select == BLOCK)
         if period:
             terms.append(f"{period} * (position // {1 << log2(config.lanes)})")
-        program.cycles[name] = " + ".join(terms) if len(terms) > 1 else entry.cycles
+        program.cycles[name] = " + ".join(terms) if len(terms) > 1 else once
         for queue in queue_names(config):
             words = entry.queues.get(queue, [Instruction("HALT")])
             here = program.queues.setdefault(queue, [])

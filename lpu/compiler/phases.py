@@ -23,22 +23,37 @@ class Words:
     loops: tuple[tuple[int, int], ...]
 
 
-def emit(timeline: Timeline) -> Words:
-    """Queue words of a timeline. Raises QueueOverflow."""
-    config = timeline.config
-    end = timeline.end
+def emit(timeline: Timeline, repeat: int | None = None) -> Words:
+    """Queue words of a timeline, run once, or as often as the index select ``repeat`` says. Raises QueueOverflow.
+
+    Repeated, every queue goes through all of the timeline, so that all of them start it anew in the same cycle.
+    """
+    config, end = timeline.config, timeline.end
     holder = _holder(timeline)
     queues: dict[str, list[Instruction]] = {}
     labels: dict[str, list[str]] = {}
     for queue in queue_names(config):
-        words, names = _Emitter(timeline, queue).run(end if queue == holder else None)
+        emitter = _Emitter(timeline, queue)
+        if repeat is None:
+            words, names = emitter.run(end if queue == holder else None)
+        else:
+            words, names = emitter.run(end)
+            words, names = _repeated(words[:-1], repeat), ["", *names[:-1], "", ""]
+            names += [""] * (len(words) - len(names))
         if len(words) > config.queue_depth:
             raise QueueOverflow(config, queue, len(words))
         for word in words:
             encode(config, queue, word)
-        queues[queue], labels[queue] = words, names
-    cycles = end - sum(loop.period for loop in timeline.loops)
-    return Words(queues, labels, cycles, tuple((loop.select, loop.period) for loop in timeline.loops))
+        queues[queue], labels[queue] = words, names[: len(words)]
+    once = end - sum(loop.period for loop in timeline.loops)
+    loops = tuple((loop.select, loop.period) for loop in timeline.loops)
+    return Words(queues, labels, once, loops)
+
+
+def _repeated(body: list[Instruction], select: int) -> list[Instruction]:
+    """LOOP around a body which ends in a wait, and HALT."""
+    args = {"count": 0, "index": select, "length": len(body), "step": 0}
+    return [Instruction("LOOP", args), *body, Instruction("HALT")]
 
 
 def _holder(timeline: Timeline) -> str:
@@ -70,6 +85,7 @@ class _Emitter:
                 self._loop(self._timeline.loops[n - 1])
             self._straight(mine[n])
         if end is not None:
+            # A loop's body must not end on the word on which an inner one does: the wait behind a loop is a NOP.
             self._wait(end)
         self._add(Instruction("HALT"), "")
         return self._words, self._labels

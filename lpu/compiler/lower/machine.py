@@ -16,8 +16,9 @@ from lpu.isa import Quantise, Reduction
 
 MXM, VXM, SXM, HOST = "mxm0", "vxm0", "sxm0", "host0"
 
-#: Index registers: current token and position; position in blocks of lanes and its rest; X5 to X7 hold what is needed shortly.
-TOKEN, POSITION, BLOCK, REST, BRIEF = 1, 2, 3, 4, (5, 6, 7)
+#: Index registers: current token and position; position in blocks of lanes and its rest; two for what is needed shortly;
+#: how many tokens a run generates.
+TOKEN, POSITION, BLOCK, REST, BRIEF, TOKENS = 1, 2, 3, 4, (5, 6), 7
 
 
 @dataclass(frozen=True)

@@ -327,8 +327,8 @@ class Entry:
         if not m.attends:
             return
         for n in range(self.count):
-            self._index(BRIEF[2], REST, add=1 + n)
-            self._host("TAIL", mask=m.tail_masks[n], src=BRIEF[2])
+            self._index(BRIEF[0], REST, add=1 + n)
+            self._host("TAIL", mask=m.tail_masks[n], src=BRIEF[0])
         if m.tables:
             if m.config.lanes != FINE:
                 self._index(BRIEF[0], POSITION, shift=log2(FINE))
