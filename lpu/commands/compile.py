@@ -44,6 +44,8 @@ def command(
     The model is quantised, placed and scheduled, and the schedule is proven for some positions. Exit code 1, and no
     program, if it is not legal.
     """
+    from pathlib import Path
+
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -83,7 +85,7 @@ def command(
         if report_path:
             tell("report")
             write_report(
-                program, report_path, "decode", runs=runs, title=f"{quantised.source} on {config.name}"
+                program, report_path, "decode", runs=runs, title=f"{Path(model).stem} on {config.name}"
             )
         if not faults:
             program.save(output)
