@@ -273,7 +273,10 @@ def test_compile_keeps_no_illegal_program(capsys, model, decode, tmp_path):
     decode.cycles["decode"] = 1
     arguments = ["compile", "small.bin", "--chunk", "2", "-o", str(tmp_path / "small.lpu")]
     assert main(arguments) == 1
-    assert "cycle 63: the last HALT is here, the prediction says 1" in capsys.readouterr().err
+    assert (
+        "decode at position 0: cycle 63: the last HALT is here, the prediction says 1"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "small.lpu").exists()
 
 

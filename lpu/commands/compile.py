@@ -81,7 +81,9 @@ def command(
         runs = starts(program, shown)
         for n, run in enumerate(runs):
             tell("checking", n, len(runs))
-            faults += check_program(program, "decode", registers=run.registers)
+            for entry in program.entries:
+                found = check_program(program, entry, registers=run.registers, tokens=run.tokens)
+                faults += [f"{entry} at {run.name}: {fault}" for fault in found]
         if report_path:
             tell("report")
             write_report(

@@ -97,9 +97,10 @@ function figures() {
   $("figures").replaceChildren(...list.map(([name, value, note]) => make("div", {}, make("dt", {}, name), make("dd", {}, value, make("small", {}, note)))));
   const note = (kind, text, [count, texts]) => make("div", { class: `note ${kind}` }, text,
     ...(count ? [make("ul", {}, ...texts.map((t) => make("li", {}, t)), ...(count > texts.length ? [make("li", {}, `and ${count - texts.length} more`)] : []))] : []));
+  const held = Object.entries(run.registers).map(([x, value]) => `${x} = ${value}`).join(", "), given = held && `, with ${held}`;
   const [wrong] = run.wrong, [unknown] = run.unknown;
   $("verdict").replaceChildren(
-    wrong ? note("bad", `✗ Schedule check: ${number(wrong)} wrong`, run.wrong) : note("good", "✓ Schedule check: nothing wrong in this run", [0, []]),
+    wrong ? note("bad", `✗ Schedule check: ${number(wrong)} wrong`, run.wrong) : note("good", `✓ Schedule check: nothing wrong in this run${given}`, [0, []]),
     ...(unknown ? [note("", `? ${number(unknown)} that depend on data, not checked`, run.unknown)] : []));
 }
 
