@@ -72,6 +72,16 @@ class Ecp5:
 
     multiply_signed = multiply_unsigned
 
+    def gated_add(self, component) -> Elaboratable:
+        """For :class:`rtl.adder.GatedAdd`: the gate is part of the carry cells."""
+        return gated_add(component.a, component.gate, component.b, component.total)
+
+    def add_or_compare(self, component) -> Elaboratable:
+        """For :class:`rtl.adder.AddOrCompare`: one chain, with the inversion in its cells."""
+        return add_or_subtract(
+            component.a, component.b, component.compare, component.total, component.greater
+        )
+
 
 def dsp_multiply(a: Value, b: Value, product: Signal, *, latency: int = 2) -> Module:
     """One MULT18X18D with its own registers: input, output, and for a latency of 3 the pipeline register
@@ -195,6 +205,25 @@ def carry_chain(m: Module, start: Half, halves: list[Half]) -> Value:
             **ports,
         )
     return total[1:]
+
+
+def gated_add(a: Value, gate: Value, b: Value, total: Signal) -> Module:
+    """(a & gate) + b, modulo the width of the sum."""
+    m = Module()
+    bits = [Half(x, gate, y, ZERO, lambda a, b, c, d: (a & b) ^ c) for x, y in zip(a, b, strict=True)]
+    m.d.comb += total.eq(carry_chain(m, START, bits))
+    return m
+
+
+def add_or_subtract(a: Value, b: Value, subtract: Value, total: Signal, negative: Signal) -> Module:
+    """a + b, or a - b and whether it is negative; two's complement."""
+    m = Module()
+    # ~b + 1: the one is the carry that starts the chain. A bit more than the operands holds the sign.
+    start = Half(subtract, ZERO, ONE, ZERO, lambda a, b, c, d: a & (1 - c))
+    wide = zip([*a, a[-1]], [*b, b[-1]], strict=True)
+    bits = [Half(x, ZERO, y, subtract, lambda a, b, c, d: a ^ c ^ d) for x, y in wide]
+    m.d.comb += Cat(total, negative).eq(carry_chain(m, start, bits))
+    return m
 
 
 def lut_multiply8(a: Value, b: Value, product: Signal, *, latency: int = 2) -> Module:

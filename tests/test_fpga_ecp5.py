@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-from amaranth.hdl import Fragment, Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Fragment, Module, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,6 +23,7 @@ from fpga.ecp5 import (
     subtract_products,
 )
 from lpu.arch import PRESETS
+from rtl.adder import AddOrCompare, GatedAdd
 from rtl.floating_parts import Product
 from rtl.multiply import MULTIPLY_CYCLES, Multiply8
 from tb.native import NativeUnit
@@ -41,6 +42,7 @@ class Bench(wiring.Component):
 
     Members: ``a``, ``b``: In. ``bytes``: generic Multiply8; ``bytes_dsp``, ``bytes_lut``: on the platform; ``dsp3``,
     ``lut3``: the primitives with a third register. For each of PRODUCTS its name, and its name with ``_dsp``.
+    ``gated``, ``sum`` and ``greater``: the adders, told by ``choice``; the same with ``_cells`` on the platform.
     """
 
     def __init__(self):
@@ -48,7 +50,9 @@ class Bench(wiring.Component):
         for name, (a, b, is_signed) in PRODUCTS.items():
             shape = signed(a + b) if is_signed else unsigned(a + b)
             members |= {name: Out(shape), f"{name}_dsp": Out(shape)}
-        super().__init__({"a": In(18), "b": In(18), **members})
+        for suffix in ("", "_cells"):
+            members |= {f"gated{suffix}": Out(18), f"sum{suffix}": Out(18), f"greater{suffix}": Out(1)}
+        super().__init__({"a": In(18), "b": In(18), "choice": In(1), **members})
 
     def elaborate(self, platform):
         m = Module()
@@ -68,6 +72,17 @@ class Bench(wiring.Component):
         for name, (a, b, is_signed) in PRODUCTS.items():
             for suffix, on in (("", None), ("_dsp", Ecp5("85f"))):
                 add(name + suffix, Product(a_width=a, b_width=b, signed=is_signed), on)
+        for suffix, on in (("", None), ("_cells", Ecp5("85f"))):
+            gated, either = GatedAdd(width=18), AddOrCompare(width=18)
+            m.submodules[f"gated{suffix}"] = Fragment.get(gated, on)
+            m.submodules[f"either{suffix}"] = Fragment.get(either, on)
+            m.d.comb += [
+                Cat(gated.a, gated.b, gated.gate).eq(Cat(self.a, self.b, self.choice)),
+                Cat(either.a, either.b, either.compare).eq(Cat(self.a, self.b, self.choice)),
+                getattr(self, f"gated{suffix}").eq(gated.total),
+                getattr(self, f"sum{suffix}").eq(either.total),
+                getattr(self, f"greater{suffix}").eq(either.greater),
+            ]
         return m
 
 
@@ -106,6 +121,27 @@ def test_products_on_corners_and_random_operands(bench, name):
     got = bench.stream({"a": a, "b": b}, latency=LATENCIES)
     np.testing.assert_array_equal(got[name].astype(np.int64), a * b)
     np.testing.assert_array_equal(got[f"{name}_dsp"], got[name])
+
+
+@pytest.mark.parametrize("choice", [0, 1])
+def test_adders_on_corners_and_random_operands(bench, choice):
+    """The sum of a comparison and the comparison of a sum are nobody's business."""
+    half = 1 << 17
+    corners = [-half, 1 - half, -1, 0, 1, half - 1]
+    random = np.random.default_rng(81)
+    a, b = (
+        np.concatenate([order(corners, 6), random.integers(-half, half, 100_000), np.arange(-half, half)])
+        for order in (np.repeat, np.tile)
+    )
+    b[-half:] = a[-half:]  # equal operands, which no random pair is
+    got = bench.stream({"a": a, "b": b, "choice": choice})
+    mask = 2 * half - 1
+    for suffix in ("", "_cells"):
+        np.testing.assert_array_equal(got[f"gated{suffix}"], (a * choice + b) & mask, err_msg=suffix)
+        if choice:
+            np.testing.assert_array_equal(got[f"greater{suffix}"], b > a, err_msg=suffix)
+        else:
+            np.testing.assert_array_equal(got[f"sum{suffix}"], (a + b) & mask, err_msg=suffix)
 
 
 def test_wide_significands_stay_generic():
