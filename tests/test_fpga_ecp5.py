@@ -25,7 +25,7 @@ from fpga.ecp5 import (
 from lpu.arch import PRESETS
 from rtl.adder import AddOrCompare, GatedAdd
 from rtl.floating_parts import Product
-from rtl.multiply import MULTIPLY_CYCLES, Multiply8
+from rtl.multiply import MULTIPLY_CYCLES, Multiply8, MultiplyPair
 from tb.native import NativeUnit
 
 MODELS = (Path(fpga.__file__).parent / "cells_sim.v").read_text()
@@ -86,6 +86,29 @@ class Bench(wiring.Component):
         return m
 
 
+class Pairs(wiring.Component):
+    """A pair of multipliers, generic, as one DSP, and as two. Members: operands; products ``generic0`` and so on."""
+
+    def __init__(self):
+        names = [f"{kind}{n}" for kind in ("generic", "packed", "dsps") for n in range(2)]
+        super().__init__(
+            {name: In(8) for name in ("a", "b0", "b1")} | {name: Out(signed(16)) for name in names}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for kind, on in (
+            ("generic", None),
+            ("packed", Ecp5("85f", array_dsps=1)),
+            ("dsps", Ecp5("85f", array_dsps=2)),
+        ):
+            pair = MultiplyPair()
+            m.submodules[kind] = Fragment.get(pair, on)
+            m.d.comb += [pair.a.eq(self.a), pair.b0.eq(self.b0), pair.b1.eq(self.b1)]
+            m.d.comb += [getattr(self, f"{kind}{n}").eq(getattr(pair, f"product{n}")) for n in range(2)]
+        return m
+
+
 LATENCIES = {"bytes": MULTIPLY_CYCLES, "bytes_dsp": MULTIPLY_CYCLES, "bytes_lut": MULTIPLY_CYCLES}
 LATENCIES |= {"dsp3": 3, "lut3": 3}
 LATENCIES |= {name + suffix: Product.latency for name in PRODUCTS for suffix in ("", "_dsp")}
@@ -105,6 +128,26 @@ def test_every_pair_of_bytes(bench):
     got = bench.stream({"a": a, "b": b}, latency=LATENCIES)
     for name in ("bytes", "bytes_dsp", "bytes_lut", "dsp3", "lut3"):
         np.testing.assert_array_equal(got[name], a * b, err_msg=name)
+
+
+def test_every_pair_of_products():
+    """All 2**24 triples, the bytes of each run in an order of their own."""
+    random = np.random.default_rng(24)
+    b0, b1 = (grid.ravel() for grid in np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)))
+    with NativeUnit(Pairs(), "fpga_pairs", models=MODELS) as unit:
+        for one in random.permutation(np.arange(-128, 128)):
+            order = random.permutation(len(b0))
+            # Now and then another first operand, so that one held too long or too short shows.
+            a = np.where(random.random(len(b0)) < 0.1, random.integers(-128, 128, len(b0)), one)
+            for operand in (np.full_like(a, one), a):
+                got = unit.stream({"a": operand, "b0": b0[order], "b1": b1[order]}, latency=MULTIPLY_CYCLES)
+                for kind in ("generic", "packed", "dsps"):
+                    np.testing.assert_array_equal(
+                        got[f"{kind}0"], operand * b0[order], err_msg=f"{kind} {one}"
+                    )
+                    np.testing.assert_array_equal(
+                        got[f"{kind}1"], operand * b1[order], err_msg=f"{kind} {one}"
+                    )
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
@@ -151,13 +194,26 @@ def test_wide_significands_stay_generic():
     assert "MULT18X18D" in fits and "MULT18X18D" not in wide
 
 
-@pytest.mark.parametrize(("preset", "device", "left"), [("ecp5-85f", "85f", 132), ("ecp5-25f", "25f", 16)])
-def test_platform_counts_its_multipliers(preset, device, left):
-    """The first components take DSPs, the others carry chains; the vector lanes' three each are left."""
+@pytest.mark.parametrize(
+    ("preset", "device", "counts"),
+    [("ecp5-85f", "85f", [2] * 4 + [1] * 124), ("ecp5-25f", "25f", [1] * 16 + [0] * 16)],
+)
+def test_platform_counts_its_multipliers(preset, device, counts):
+    """Each pair of the array gets a DSP while there are any, the first ones two; the vector lanes' three each are left."""
     config = PRESETS[preset]
     platform = Ecp5.for_config(config, device)
-    kinds = ["MULT18X18D" in rtlil.convert(Multiply8(), platform=platform) for _ in range(config.lanes**2)]
-    assert kinds == [n < left for n in range(config.lanes**2)]
+    pairs = [rtlil.convert(MultiplyPair(), platform=platform) for _ in range(config.lanes**2 // 2)]
+    assert [text.count("cell \\MULT18X18D") for text in pairs] == counts
+
+
+@pytest.mark.parametrize(
+    ("dsps", "counts"),
+    [(0, [0, 0, 0]), (1, [1, 0]), (2, [1, 1, 0, 0]), (3, [2, 1]), (4, [2, 2]), (5, [2, 2])],
+)
+def test_dsps_go_to_as_many_pairs_as_there_are(dsps, counts):
+    platform = Ecp5("85f", array_dsps=dsps, array_pairs=len(counts))
+    pairs = [rtlil.convert(MultiplyPair(), platform=platform) for _ in counts]
+    assert [text.count("cell \\MULT18X18D") for text in pairs] == counts
 
 
 @pytest.mark.parametrize("latency", [1, 4])
