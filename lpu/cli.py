@@ -20,6 +20,7 @@ VERBS = {
     "disasm": ("disassemble", "Print a program as text."),
     "isa": ("isa", "List the instructions of a configuration."),
     "report": ("report", "Show a program's schedule as a web page."),
+    "run": ("run", "Run a language model on golden model, RTL or float reference."),
     "sim": ("sim", "Run a program on golden model or RTL."),
     "verilog": ("verilog", "Write a tile as Verilog."),
 }
