@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from models import tokenizer
 from models.stories import HELD_OUT_SEED, TEXT_SEED, stories
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
     "hidden_size": 64,
@@ -123,6 +124,9 @@ class Layer(nn.Module):
 
 class Model(nn.Module):
     """Tokens [B, T] to logits [B, T, vocabulary]; ``state_dict`` has Hugging Face's names but for the prefix "model."."""
+
+    cosine: Tensor
+    sine: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -250,15 +254,19 @@ def train(arguments: argparse.Namespace) -> None:
             )
             recent.clear()
             print(json.dumps(curve[-1]), flush=True)
-    save(model, out)
+            save(model, out)
     record = {
         "seed": arguments.seed,
         "steps": arguments.steps,
         "batch": arguments.batch,
+        "rate": arguments.rate,
+        "told": arguments.stories,
         "stories": len(learnt),
         "tokens": sum(map(len, learnt)),
         "held_out_stories": len(unseen),
-        "held_out_loss": round(curve[-1]["held_out"], 4),
+        "held_out_tokens": sum(map(len, unseen)) - len(unseen),
+        "held_out_loss": curve[-1]["held_out"],
+        "held_out_loss_first_50": round(held_out_loss(model, unseen[:50]), 4),
         "curve": curve,
     }
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -133,7 +133,7 @@ def opening(t: Teller, trait: str = "") -> None:
         once + "] a {trait} {hero.kind} [named|named|called] {hero}.",
         once + "] a {trait} {hero.kind} [named|named|called] {hero}.",
         "[there was once|long ago, there lived] a {trait} {hero.kind} [named|called] {hero}.",
-        "{hero} was a {trait} {hero.kind} who lived [near {place}|with {hero.his} {adult.common}|in a little house].",
+        "{hero} was a {trait} {hero.kind} who lived [near {home}|with {hero.his} {adult.common}|in a little house].",
     )
 
 

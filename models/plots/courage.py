@@ -104,15 +104,14 @@ def thunder(t: Teller) -> None:
         "{hero} shook with fear and hid {hide}.",
     )
     t.say(
-        "but someone was there already. it was {hero.his} {small}! The little one [cried|shook] and was even more afraid.",
-        "there {hero.he} found {hero.his} {small}, who was even more afraid.",
+        "but someone was {hide} already. it was {hero.his} {small}! The little one [cried|shook] and was even more afraid.",
+        "{hide}, {hero.he} found {hero.his} {small}, who was even more afraid.",
     )
     t.say(
         '"do not be afraid," said {hero}. "i am [here|with you]." {hero.he} took the {small} in {hero.his} arms.',
         '{hero} held the {small} close. "[it is only noise|the storm will pass]," {hero.he} said.',
     )
-    t.maybe(
-        0.5,
+    t.say(
         "boom! {hero} was scared too, but {hero.he} [wanted to be brave|did not show it]. {hero.he} began to sing {song}.",
         "to make the {small} feel better, {hero} [sang|started to sing] {song}.",
     )

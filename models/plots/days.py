@@ -1,9 +1,9 @@
-"""Plots of a day and its end: rain, a trip, too many cookies, no sleep."""
+"""Plots of a day and its end: rain, a trip, a messy room, too many cookies, no sleep."""
 
 from __future__ import annotations
 
 from models.grammar import Teller
-from models.words import FOODS, PLACES, cast, day, opening
+from models.words import FOODS, PLACES, cast, day, opening, toy
 
 
 def rain(t: Teller) -> None:
@@ -241,10 +241,9 @@ def sleepless(t: Teller) -> None:
     )
     t.say(
         '"where is your {missing}?" asked {adult}. {hero} sat up. the {missing} was not there!',
-        'then {hero} knew it. "my {missing}! [it is not here|where is it]?"',
+        'then {hero} knew it. "my {missing}! where is it?"',
     )
-    t.maybe(
-        0.5,
+    t.say(
         '"where did you play today?" {adult} asked. {hero} thought about the day.',
         "they looked under the blanket and behind the bed. it was not there.",
     )
@@ -265,4 +264,67 @@ def sleepless(t: Teller) -> None:
         '"good night," said {adult}. but {hero} did not hear it. {hero.he} was already asleep.',
         "and before {adult} could say good night, {hero} was asleep.",
         "the moon looked in at the window and saw {hero} and the {missing}, both fast asleep.",
+    )
+
+
+def tidy(t: Teller) -> None:
+    """A messy room hides what is wanted; tidying finds it."""
+    cast(t, animals=False)
+    toy(t)
+    t["spot"] = t.pick(
+        (
+            "under a pile of clothes",
+            "under the bed",
+            "behind the books",
+            "under the pillow",
+            "in an old shoe box",
+        )
+    )
+    opening(t, t.pick(("messy", "lazy", "wild", "little")))
+    t.say(
+        "{hero} never [liked to clean|wanted to clean up] {hero.his} room. there were [toys|clothes and toys] everywhere.",
+        "{hero.his} room was a big mess. [there were toys on the floor and socks on the lamp|nobody could see the floor].",
+    )
+    t.say(
+        '"please clean your room," said {hero.his} {adult.common}. "[later|not now|tomorrow]," said {hero}.',
+        '{hero.his} {adult.common} often said, "you should clean up." but {hero} only wanted to play.',
+    )
+    t.say(
+        day(t) + ' {friend} came to visit. "let us play with your {thing}!" {friend.he} said.',
+        day(t) + " {hero} wanted to show {hero.his} {thing} to {friend}.",
+    )
+    t.say(
+        "but where was the {thing.noun}? {hero} looked and looked. {hero.he} could not find it in the mess.",
+        "{hero} looked here and there, but the {thing.noun} was [gone|nowhere].",
+    )
+    t.maybe(
+        0.5,
+        '"[we cannot play like this|it is lost in the mess]," said {hero} and sat down on [a toy|the floor]. {hero.he} was [sad|cross].',
+        "{hero} was [sad|cross] and kicked a shoe.",
+    )
+    t.say(
+        '"i will help you clean up," said {friend}. "then we will find it."',
+        '"if everything has its place, [you can find it|nothing gets lost]," said {adult}. "[come, let us start|let us start]."',
+    )
+    t.say(
+        "{hero} put the [books|socks] away, and {friend} picked up the [toys|blocks]. it was [almost a game|fun to do it together].",
+        "they put the books on the shelf, the toys in the box and the socks in the drawer.",
+    )
+    t.say(
+        "and then, {spot}, {hero} found the {thing}!",
+        '"here it is!" called {friend}. the {thing} was {spot}.',
+    )
+    t.maybe(
+        0.5,
+        '{adult} came in and [could not believe it|smiled]. "what a nice room!" {adult.he} said.',
+        "now the room was clean, and there was a lot of space to play.",
+    )
+    t.maybe(
+        0.5,
+        "{hero} and {friend} played with the {thing.noun} until [dinner|the evening].",
+        "then they played [all afternoon|all day] with the {thing.noun}.",
+    )
+    t.say(
+        "from then on, {hero} cleaned up [every evening|every day], and the {thing.noun} had its own place.",
+        "{hero} never lost the {thing.noun} again, because {hero.he} kept {hero.his} room clean.",
     )

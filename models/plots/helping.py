@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.grammar import Teller
-from models.words import HOUSE, PLACES, cast, day, opening, toy
+from models.words import PLACES, cast, day, opening, toy
 
 
 def bird(t: Teller) -> None:
@@ -194,8 +194,7 @@ def little_one(t: Teller) -> None:
         '"yes," said {friend}. "there is a {mother} {other.at}, {clue}. she [looked very sad|was calling for someone]."',
         '{friend} [thought about it|nodded]. "i [saw|heard] one {other.at}, {clue}," {friend.he} said.',
     )
-    t.maybe(
-        0.5,
+    t.say(
         "they ran there as fast as they could.",
         "{hero} thanked {friend}, and they [ran|hurried] on.",
         "the {baby} was tired, so {hero} carried it.",
@@ -347,69 +346,4 @@ def load(t: Teller) -> None:
         "together we are strong.",
         "{hero} learned that nobody is too small to help.",
         "that evening, they all had [soup|a big dinner] together, and the {tiny} had a place at the table.",
-    )
-
-
-def tidy(t: Teller) -> None:
-    """A messy room hides what is wanted; tidying finds it."""
-    cast(t, animals=False)
-    toy(t)
-    t["place"] = HOUSE
-    t["spot"] = t.pick(
-        (
-            "under a pile of clothes",
-            "under the bed",
-            "behind the books",
-            "under the pillow",
-            "in an old shoe box",
-        )
-    )
-    opening(t, t.pick(("messy", "lazy", "wild", "little")))
-    t.say(
-        "{hero} never [liked to clean|wanted to clean up] {hero.his} room. there were [toys|clothes and toys] everywhere.",
-        "{hero.his} room was a big mess. [there were toys on the floor and socks on the lamp|nobody could see the floor].",
-    )
-    t.say(
-        '"please clean your room," said {hero.his} {adult.common}. "[later|not now|tomorrow]," said {hero}.',
-        '{hero.his} {adult.common} often said, "you should clean up." but {hero} only wanted to play.',
-    )
-    t.say(
-        day(t) + ' {friend} came to visit. "let us play with your {thing}!" {friend.he} said.',
-        day(t) + " {hero} wanted to show {hero.his} {thing} to {friend}.",
-    )
-    t.maybe(
-        0.5,
-        "but where was the {thing.noun}? {hero} looked and looked. {hero.he} could not find it in the mess.",
-        "{hero} looked here and there, but the {thing.noun} was [gone|nowhere].",
-    )
-    t.maybe(
-        0.5,
-        '"[we cannot play like this|it is lost in the mess]," said {hero} and sat down on [a toy|the floor]. {hero.he} was [sad|cross].',
-        "{hero} was [sad|cross] and kicked a shoe.",
-    )
-    t.say(
-        '"i will help you clean up," said {friend}. "then we will find it."',
-        '"if everything has its place, [you can find it|nothing gets lost]," said {adult}. "[come, let us start|let us start]."',
-    )
-    t.say(
-        "{hero} put the [books|socks] away, and {friend} picked up the [toys|blocks]. it was [almost a game|fun to do it together].",
-        "they put the books on the shelf, the toys in the box and the socks in the drawer.",
-    )
-    t.say(
-        "and then, {spot}, {hero} found the {thing}!",
-        '"here it is!" called {hero.his} friend {friend}. the {thing} was {spot}.',
-    )
-    t.maybe(
-        0.5,
-        '{adult} came in and [could not believe it|smiled]. "what a nice room!" {adult.he} said.',
-        "now the room was clean, and there was a lot of space to play.",
-    )
-    t.maybe(
-        0.5,
-        "{hero} and {friend} played with the {thing.noun} until [dinner|the evening].",
-        "then they played [all afternoon|all day] with the {thing.noun}.",
-    )
-    t.say(
-        "from then on, {hero} cleaned up [every evening|every day], and the {thing.noun} had its own place.",
-        "{hero} never lost the {thing.noun} again, because {hero.he} kept {hero.his} room clean.",
     )

@@ -135,7 +135,7 @@ def cook(t: Teller) -> None:
         "{adult} came in and tasted {it} too. {adult.he} made such a funny face that they all laughed.",
     )
     t.say(
-        '"let us make {some} new {dish} together. and this time we [taste first|read what is on the bag]!"',
+        '"let us make {some} new {dish}," said {adult}. "this time we [taste first|read what is on the bag]!"',
         "so they made {some} new {dish}, all three of them. this time {hero} tasted the {right} first.",
     )
     t.maybe(
@@ -255,11 +255,11 @@ def wish(t: Teller) -> None:
     )
     t.say(
         '"[what did you wish for|what was your wish]?" asked {friend}. "{wish} {want}," said {hero}.',
-        "{friend} thought about it and went to {hero}'s {adult.common}. they talked for a long time.",
+        "{friend} [thought about it|wanted to help].",
     )
-    t.maybe(
-        0.5,
-        '"[i have an idea|we can do something]," {adult} said.',
+    t.say(
+        "{friend} went to {hero}'s {adult.common} and told {adult.him} [about it|about the wish].",
+        "{friend} and {hero.his} {adult.common} [had a plan|talked for a long time].",
     )
     t.say("that evening, {adult} {got}!", '"close your eyes, {hero}," said {adult}. then {adult.he} {got}.')
     t.say(
