@@ -50,23 +50,27 @@ def softmax(x: Array) -> Array:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def rotate(x: Array, theta: float) -> Array:
-    """Rotary positions for x [T, heads, head], in halves."""
+def rotate(x: Array, theta: float, first: int) -> Array:
+    """Rotary positions, from the first on, for x [T, heads, head], in halves."""
     length, _, head = x.shape
     rates = theta ** (-np.arange(head // 2) / (head // 2))
-    angles = (np.arange(length)[:, None] * rates)[:, None]
+    angles = (np.arange(first, first + length)[:, None] * rates)[:, None]
     cosine, sine = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     low, high = x[..., : head // 2], x[..., head // 2 :]
     return np.concatenate((low * cosine - high * sine, high * cosine + low * sine), axis=-1)
 
 
-def logits(model: Checkpoint, tokens: Iterable[int]) -> Array:
-    """Tokens [T] to logits [T, vocabulary]."""
+Cache = dict[int, tuple[Array, Array]]
+
+
+def logits(model: Checkpoint, tokens: Iterable[int], cache: Cache | None = None) -> Array:
+    """Tokens [T] to logits [T, vocabulary]; ``cache`` holds the keys and values of tokens before them and takes theirs."""
     c, w, product = model.config, model.weights, model.product
     heads, groups, head = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"]
     x = w["model.embed_tokens.weight"][list(tokens)]
     length = len(x)
-    hidden = np.triu(np.full((length, length), -np.inf, np.float32), 1)
+    past = len(cache[0][0]) if cache else 0
+    hidden = np.triu(np.full((length, past + length), -np.inf, np.float32), 1 + past)
     for i in range(c["num_hidden_layers"]):
         p = f"model.layers.{i}."
         y = norm(x, w[p + "input_layernorm.weight"], c["rms_norm_eps"])
@@ -74,7 +78,10 @@ def logits(model: Checkpoint, tokens: Iterable[int]) -> Array:
             product(f"{p}self_attn.{n}_proj.weight", y).reshape(length, count, head)
             for n, count in (("q", heads), ("k", groups), ("v", groups))
         )
-        q, k = rotate(q, c["rope_theta"]), rotate(k, c["rope_theta"])
+        q, k = rotate(q, c["rope_theta"], past), rotate(k, c["rope_theta"], past)
+        if cache is not None:
+            k, v = (np.concatenate((cache[i][n], u)) if past else u for n, u in enumerate((k, v)))
+            cache[i] = k, v
         k, v = (np.repeat(u, heads // groups, axis=1) for u in (k, v))
         scores = np.einsum("ihd,jhd->hij", q, k) / np.float32(head**0.5) + hidden
         y = np.einsum("hij,jhd->ihd", softmax(scores), v).reshape(length, heads * head)
@@ -133,14 +140,16 @@ def quantised(model: Checkpoint, sample: list[list[int]]) -> Checkpoint:
 def tell(model: Checkpoint, prompt: list[int], temperature: float, seed: int) -> list[int]:
     """The prompt and what follows it, up to and with </s>; temperature 0 takes the likeliest token."""
     rng = np.random.default_rng(seed)
-    tokens = list(prompt)
+    tokens, new = list(prompt), list(prompt)
+    cache: Cache = {}
     while len(tokens) < model.config["max_position_embeddings"] and tokens[-1] != tokenizer.END_ID:
-        z = logits(model, tokens)[-1].astype(np.float64)
+        z = logits(model, new, cache)[-1].astype(np.float64)
         if temperature == 0:
-            tokens.append(int(z.argmax()))
+            new = [int(z.argmax())]
         else:
             p = np.exp((z - z.max()) / temperature)
-            tokens.append(int(rng.choice(len(p), p=p / p.sum())))
+            new = [int(rng.choice(len(p), p=p / p.sum()))]
+        tokens += new
     return tokens
 
 

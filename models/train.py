@@ -275,15 +275,15 @@ def train(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "stories192k")
-    parser.add_argument("--stories", type=int, default=100000, help="stories to learn")
+    parser.add_argument("--stories", type=int, default=60000, help="stories to learn")
     parser.add_argument("--held-out", type=int, default=1000, help="stories to test with")
     parser.add_argument("--batch", type=int, default=32, help="stories a step")
     parser.add_argument("--rate", type=float, default=6e-3, help="highest learning rate")
     parser.add_argument("--warm-up", type=int, default=200, help="steps of warm-up")
     parser.add_argument("--decay", type=float, default=0.1, help="weight decay")
-    parser.add_argument("--every", type=int, default=200, help="steps between entries of the curve")
+    parser.add_argument("--every", type=int, default=100, help="steps between entries of the curve")
     train(parser.parse_args())
 
 
