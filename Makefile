@@ -19,8 +19,8 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[sim,fpga,dev]' -c requirements.lock
 	@touch $(READY)
 
-demo: $(READY)  ## Run a matrix-vector product on golden model and RTL, side by side.
-	$(BIN)/lpu demo --config tiny
+demo: $(READY)  ## Tell a story with the project's own language model on the RTL.
+	$(BIN)/lpu demo
 
 test: lint  ## Lint, types and all tests but the slow ones.
 	$(BIN)/python -m pytest -n $(JOBS)
