@@ -29,7 +29,9 @@ class Touch:
     apart: bool = False
 
 
-def touches(config: TileConfig, queue: str, x: Instruction, region: Place | None) -> Iterator[tuple[int, Touch]]:
+def touches(
+    config: TileConfig, queue: str, x: Instruction, region: Place | None
+) -> Iterator[tuple[int, Touch]]:
     """(number of the dispatch, touch) of every dispatch of a word.
 
     ``region`` stands for the memory words or contexts of an instruction whose address is indexed.

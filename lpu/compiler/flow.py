@@ -131,7 +131,9 @@ class Flow:
         strides = {k: v for k, v in (strides or {}).items() if v and count > 1}
         if op == "CHAIN":
             args = PLAIN_CHAIN | args
-        word = Instruction(op, args, count=count, interval=every if count > 1 else 1, strides=strides, index=index or {})
+        word = Instruction(
+            op, args, count=count, interval=every if count > 1 else 1, strides=strides, index=index or {}
+        )
         made = Step(queue, word, first, region, loop_step, varies, at)
         self.steps.append(made)
         return made
@@ -168,7 +170,9 @@ class Flow:
         for net in self.nets:
             for sink in net.sinks:
                 if sink.step.at != net.source.at + self._delay(net, sink):  # type: ignore[operator]
-                    raise ValueError(f"{self.label}: {sink.step.queue} {sink.step.instruction.op} is asked for twice")
+                    raise ValueError(
+                        f"{self.label}: {sink.step.queue} {sink.step.instruction.op} is asked for twice"
+                    )
         start = min(s.at for s in self.steps)  # type: ignore[type-var]
         for step in self.steps:
             step.at -= start  # type: ignore[operator]

@@ -13,8 +13,8 @@ from lpu.compiler.lower.program import Entry, Model
 from lpu.compiler.phases import Words, emit
 from lpu.compiler.quantised import Quantised
 from lpu.isa import Instruction, queue_names
-from lpu.timing import LOOP_CYCLES
 from lpu.program import Program, ProgramError
+from lpu.timing import LOOP_CYCLES
 
 #: Positions of a prefill run, the best first. Each divides the lanes, so that a run stays within one block of them.
 CHUNKS = (8, 4, 2, 1)
@@ -97,7 +97,11 @@ def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progres
             "vocabulary": graph.vocabulary,
             "positions": graph.positions,
             "chunk": chunk if chunk > 1 else 0,
-            "logits": {"slice": space.west.slice, "word": model.logits.word, "count": model.logits.axis.vectors},
+            "logits": {
+                "slice": space.west.slice,
+                "word": model.logits.word,
+                "count": model.logits.axis.vectors,
+            },
             "registers": {"token": TOKEN, "position": POSITION, "tokens": TOKENS},
         },
         "labels": labels,

@@ -15,7 +15,7 @@ from lpu.timing import LOOP_CYCLES
 
 @dataclass(frozen=True)
 class Words:
-    """Words of one entry: per queue, and the label of each; ``cycles`` with every loop taken zero times; (select, period) of each loop."""
+    """Words of one entry: per queue, and the label of each; ``cycles`` without the loops; (select, period) of each loop."""
 
     queues: dict[str, list[Instruction]]
     labels: dict[str, list[str]]
@@ -77,7 +77,9 @@ class _Emitter:
         """All segments and loops, and HALT in cycle ``end`` or at once."""
         mine = [[p for p in s if p.queue == self._queue] for s in self._timeline.segments]
         used = [n for n, s in enumerate(mine) if s] + [
-            n + 1 for n, loop in enumerate(self._timeline.loops) if any(p.queue == self._queue for p in loop.body)
+            n + 1
+            for n, loop in enumerate(self._timeline.loops)
+            if any(p.queue == self._queue for p in loop.body)
         ]
         last = len(mine) - 1 if end is not None else max(used, default=-1)
         for n in range(last + 1):
@@ -93,7 +95,9 @@ class _Emitter:
     def _straight(self, placed: Sequence[Placed]) -> None:
         """Words between loops."""
         labels = {p.cycle: p.label for p in placed}
-        runs = merge_runs(self._slots, [Run(p.cycle, p.instruction) for p in sorted(placed, key=lambda p: p.cycle)])
+        runs = merge_runs(
+            self._slots, [Run(p.cycle, p.instruction) for p in sorted(placed, key=lambda p: p.cycle)]
+        )
         for run in runs:
             self._wait(run.cycle)
             self._add(run.instruction, labels[run.cycle])

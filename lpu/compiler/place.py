@@ -108,7 +108,9 @@ class Heads:
     def keys(self, interleaved: bool) -> Axis:
         """Channels of key and value."""
         order = self._order(interleaved)
-        at = [g // self.slots * self.lanes + self.lanes_of(g % self.slots)[order] for g in range(self.kv_heads)]
+        at = [
+            g // self.slots * self.lanes + self.lanes_of(g % self.slots)[order] for g in range(self.kv_heads)
+        ]
         return Axis(np.concatenate(at), self.kv_vectors)
 
     def angles(self, base: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -231,7 +233,9 @@ class Space:
         names = config.slice_names
         for kind in (SliceKind.MXM, SliceKind.VXM, SliceKind.SXM):
             if f"{kind}0" not in names:
-                raise GraphError(f"{config.name} has no {kind} slice: the compiler needs one; add it to the floorplan")
+                raise GraphError(
+                    f"{config.name} has no {kind} slice: the compiler needs one; add it to the floorplan"
+                )
         memories = [n for n, s in zip(names, config.floorplan, strict=True) if s.kind is SliceKind.MEM]
         place = config.position
         west = [m for m in memories if place(m) < min(place("sxm0"), place("mxm0"))]
@@ -240,8 +244,11 @@ class Space:
             raise GraphError(
                 f"{config.name}: the compiler needs a mem west of sxm and mxm, a vxm east of them and a mem east of that"
             )
-        sides = [Memory(m, config.lanes, config.spec(m).depth) for m in (west[-1], east[0])]
-        return cls(config, *sides, Contexts(config.lanes, config.contexts), [(1 << config.lanes) - 1])
+        west_memory, east_memory = (
+            Memory(m, config.lanes, config.spec(m).depth) for m in (west[-1], east[0])
+        )
+        contexts = Contexts(config.lanes, config.contexts)
+        return cls(config, west_memory, east_memory, contexts, [(1 << config.lanes) - 1])
 
     def mask(self, lanes: NDArray[np.int64]) -> int:
         """Number of the mask with just these lanes."""
@@ -261,6 +268,12 @@ class Space:
         wants = [("MXM contexts", self.contexts.used, config.contexts)]
         wants += [(f"{m.slice} words", m.used, m.depth) for m in (self.west, self.east)]
         wants.append(("lane masks", len(self.masks), config.masks))
-        short = [f"{want:,} {what} where there are {have:,}: {want - have:,} too many" for what, want, have in wants if want > have]
+        short = [
+            f"{want:,} {what} where there are {have:,}: {want - have:,} too many"
+            for what, want, have in wants
+            if want > have
+        ]
         if short:
-            raise FitError(f"{source} does not fit {config.name}: it needs {'; '.join(short)}. Use a larger configuration or a smaller model")
+            raise FitError(
+                f"{source} does not fit {config.name}: it needs {'; '.join(short)}. Use a larger configuration or a smaller model"
+            )

@@ -4,8 +4,8 @@ A program is a row of segments with counted loops between them, whose counts are
 queue, a stage, a diagonal of a stream) has its own moment at which a loop begins for it, so that the pipeline is not
 drained: what comes before a loop uses the resource earlier, what comes after it later, and the loop repeats a
 window of ``period`` cycles in between. Cycles are those of a run in which every loop goes round exactly once; each
-further iteration moves everything behind by one period, none at all moves it forward by one. So state made before a loop has to be
-ready for what follows even without the loop, which :meth:`Timeline.loop` sees to.
+further iteration moves everything behind by one period, none at all moves it forward by one. So state made before a
+loop has to be ready for what follows even without the loop, which :meth:`Timeline.loop` sees to.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Timeline:
 
     def _compact(self, flow: Flow, used: dict[Place, tuple[int, int]]) -> tuple[int, Variant]:
         """The streams with which a loop's windows stay shortest, in the earliest cycle for them."""
-        found = []
+        found: list[tuple[int, int, int, Variant]] = []
         bound: int | None = None
         for variant in flow.variants():
             if bound is None:
@@ -165,7 +165,9 @@ class Timeline:
             if state is None:
                 continue
             if touch.write:
-                bound = max(bound, state.read + 1 + touch.apart - at - touch.at, state.seen + 1 - at - touch.at)
+                bound = max(
+                    bound, state.read + 1 + touch.apart - at - touch.at, state.seen + 1 - at - touch.at
+                )
             else:
                 bound = max(bound, state.seen - at - touch.at)
         return bound

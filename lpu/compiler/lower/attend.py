@@ -1,7 +1,7 @@
 """Lowering of Attend: scores, softmax and weighted sum over a context whose length is known at run time.
 
-Whole blocks of ``lanes`` positions are the iterations of two counted loops; the block that holds the current position comes first, under
-a mask, and starts the running maxima and sums that the loops go on with.
+Whole blocks of ``lanes`` positions are the iterations of two counted loops; the block that holds the current position
+comes first, under a mask, and starts the running maxima and sums that the loops go on with.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from lpu.compiler.access import Place
 from lpu.compiler.flow import Flow
 from lpu.compiler.lower.machine import BLOCK, MXM, SXM, VXM, Lowering
-from lpu.compiler.place import Heads
+from lpu.compiler.place import Axis, Heads
 from lpu.isa import LOOP_INDEX, AddMode, Destination, Operand, Quantise, Reduction, Source, Special
 from lpu.timing import pass_visible
 
@@ -70,7 +70,18 @@ class Attention:
         return found
 
 
-def _passes(low: Lowering, a: Attention, what: str, cache: tuple[int, int], act: int, base: int, *, clear: int, tail: bool, place: Place | None) -> Flow:
+def _passes(
+    low: Lowering,
+    a: Attention,
+    what: str,
+    cache: tuple[int, int],
+    act: int,
+    base: int,
+    *,
+    clear: int,
+    tail: bool,
+    place: Place | None,
+) -> Flow:
     """A pass a row."""
     flow = low.flow(what, chained=False)
     flow.polite = False
@@ -94,10 +105,26 @@ def _passes(low: Lowering, a: Attention, what: str, cache: tuple[int, int], act:
 
 def _scores(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
     """Scores of one block to memory and into the running maxima."""
-    passes = _passes(low, a, "scores", a.keys, a.queries, low.scores, clear=1, tail=tail, place=a.cache[0] if tail else None)
+    passes = _passes(
+        low,
+        a,
+        "scores",
+        a.keys,
+        a.queries,
+        low.scores,
+        clear=1,
+        tail=tail,
+        place=a.cache[0] if tail else None,
+    )
     flow = passes
     drain = flow.step(
-        f"{MXM}.drain", "DRAIN", at=pass_visible(low.config), count=a.rows, strides={"acc": 1}, acc=low.scores, dst=0
+        f"{MXM}.drain",
+        "DRAIN",
+        at=pass_visible(low.config),
+        count=a.rows,
+        strides={"acc": 1},
+        acc=low.scores,
+        dst=0,
     )
     write = flow.step(
         low.west_write,
@@ -179,7 +206,15 @@ def _weights(low: Lowering, a: Attention, *, tail: bool) -> list[Flow]:
     )
     flow.net(chain, (load, "src"), (total, "src"))
     passes = _passes(
-        low, a, "weighted sum", a.values, a.weights, a.sums, clear=int(tail), tail=tail, place=a.cache[1] if tail else None
+        low,
+        a,
+        "weighted sum",
+        a.values,
+        a.weights,
+        a.sums,
+        clear=int(tail),
+        tail=tail,
+        place=a.cache[1] if tail else None,
     )
     return [flow, passes]
 
@@ -211,7 +246,9 @@ def bounds(low: Lowering, a: Attention) -> None:
     )
     flow.net(emitted, (chain, "a_at"))
     low.constant(flow, chain, "c_at", a.kappa, count=a.rows, stride=0)
-    write = flow.step(low.east_write, "WRITE", count=a.rows, strides={"addr": 1}, addr=a.bounds, src=0, mask=0)
+    write = flow.step(
+        low.east_write, "WRITE", count=a.rows, strides={"addr": 1}, addr=a.bounds, src=0, mask=0
+    )
     flow.net(chain, (write, "src"))
     low.place(flow)
 
@@ -262,7 +299,7 @@ def softmax_kappa() -> float:
     return -math.log2(127 / 128)
 
 
-def head_scales(low: Lowering, heads: Heads, axis, values: np.ndarray) -> np.ndarray:
+def head_scales(low: Lowering, heads: Heads, axis: Axis, values: np.ndarray) -> np.ndarray:
     """Scales of the result [heads, lanes], each head's in its lanes."""
     out = np.zeros((heads.heads, low.lanes))
     for head in range(heads.heads):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from lpu.compiler.flow import Flow, Step
 from lpu.compiler.graph import GraphError
 from lpu.compiler.place import Axis, Space, float_words
 from lpu.compiler.scheduler import Timeline
-from lpu.isa import Quantise, Reduction
+from lpu.isa import Reduction
 
 MXM, VXM, SXM, HOST = "mxm0", "vxm0", "sxm0", "host0"
 
@@ -75,7 +76,9 @@ class Lowering:
                 f"4 accumulators; it has {registers}, {running} and {self.config.accumulators}"
             )
         # Groups whose weighted sums are under way at once.
-        self.result_sets = max(1, min(4, (running - 3 - self.rows) // self.rows, self.config.accumulators // 2 // self.rows))
+        self.result_sets = max(
+            1, min(4, (running - 3 - self.rows) // self.rows, self.config.accumulators // 2 // self.rows)
+        )
         # Running accumulators: rows' maxima, rows' sums, and the last three for norms and arg-max.
         self.maxima, self.sums = 0, self.rows
         self.absmax, self.squares, self.argmax = range(running - 3, running)
@@ -141,7 +144,15 @@ class Lowering:
         self.place(flow)
 
     def reduce(
-        self, flow: Flow, how: Reduction, acc: int, total: int, *, start: int = 0, count: int | None = None, mask: int = 0
+        self,
+        flow: Flow,
+        how: Reduction,
+        acc: int,
+        total: int,
+        *,
+        start: int = 0,
+        count: int | None = None,
+        mask: int = 0,
     ) -> tuple[list[Step], Step | None]:
         """REDUCE steps for elements ``start`` .. of a run over ``total`` vectors: (all steps, the one that emits or None).
 
@@ -189,9 +200,21 @@ class Lowering:
         flow.net(read, (step, "src"))
         return step
 
-    def constant(self, flow: Flow, chain: Step, name: str, word: int, *, count: int = 1, stride: int = 1, paired: bool = True) -> None:
+    def constant(
+        self,
+        flow: Flow,
+        chain: Step,
+        name: str,
+        word: int,
+        *,
+        count: int = 1,
+        stride: int = 1,
+        paired: bool = True,
+    ) -> None:
         """Feed operand ``name`` of a chain from east words."""
-        read = flow.step(self.east, "READ", count=count, first=chain.first, strides={"addr": stride}, addr=word, dst=0)
+        read = flow.step(
+            self.east, "READ", count=count, first=chain.first, strides={"addr": stride}, addr=word, dst=0
+        )
         flow.net(read, (chain, name, paired))
 
     def load_bytes(self, flow: Flow, chain: Step, act: int, *, count: int = 1, mask: int = 0) -> None:
@@ -204,12 +227,9 @@ def _parts(start: int, count: int, total: int) -> Iterator[tuple[int, int]]:
     """A stretch of a run cut behind its first and before its last vector."""
     end = start + count
     cuts = sorted({start, end, *(c for c in (1, total - 1) if start < c < end)})
-    yield from ((a, b - a) for a, b in zip(cuts, cuts[1:], strict=False))
+    yield from ((a, b - a) for a, b in itertools.pairwise(cuts))
 
 
 def log2(n: int) -> int:
     """Bits of a shift that divides by the power of two ``n``."""
     return clog2(n)
-
-
-QUANTISED = {"q": int(Quantise.INT8), "shift": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -95,14 +96,13 @@ class Model:
             query = self.ops[op.query]
             rotary = query.rotary if isinstance(query, Project) else None
             heads = heads_of(config, rotary, op.heads, op.kv_heads, op.head_dim)
-            for name in (op.out, op.query, op.key, op.value):
-                self.heads[name] = heads
+            self.heads |= dict.fromkeys((op.out, op.query, op.key, op.value), heads)
         self.interleaved = any(
             op.rotary.interleaved for op in self.graph.ops if isinstance(op, Project) and op.rotary
         )
         low = Lowering(config, space)
-        for label, op in zip(self.graph.layers, self.graph.ops, strict=True):
-            self._op(low, label, op)
+        for label, made in zip(self.graph.layers, self.graph.ops, strict=True):
+            self._op(low, label, made)
         for op in self.attends:
             for kind, name in (("keys", op.key), ("values", op.value)):
                 heads = self.heads[name]
@@ -112,7 +112,9 @@ class Model:
             self._attention(low)
         self.tail_masks = [space.reserve_mask() for _ in range(self.chunk if self.attends else 0)]
 
-    def _matrix(self, low: Lowering, name: str, matrix: Matrix, rows: Axis, columns: Axis, outer: str) -> None:
+    def _matrix(
+        self, low: Lowering, name: str, matrix: Matrix, rows: Axis, columns: Axis, outer: str
+    ) -> None:
         context = self.space.contexts.matrix(name, matrix.weight, rows, columns, outer=outer)
         self.matrices[name] = Stored(context, low.scales(name, columns, matrix.scale))
 
@@ -142,7 +144,9 @@ class Model:
             case Project():
                 heads = self.heads.get(op.out)
                 if heads is None:
-                    raise GraphError(f"projection {op.out!r} feeds no attention: its result has nowhere to go")
+                    raise GraphError(
+                        f"projection {op.out!r} feeds no attention: its result has nowhere to go"
+                    )
                 is_query = any(a.query == op.out for a in self.attends)
                 columns = heads.queries(self.interleaved) if is_query else heads.keys(self.interleaved)
                 self._matrix(low, op.out, op.matrix, self._channels(op.source), columns, "columns")
@@ -184,7 +188,9 @@ class Model:
         space, lanes = self.space, self.config.lanes
         rotaries = {op.rotary for op in self.graph.ops if isinstance(op, Project) and op.rotary}
         if len(rotaries) > 2 or len({(r.base, r.head_dim, r.interleaved) for r in rotaries}) > 1:
-            raise GraphError("rotary embeddings of different base, head_dim or pairing in one model: not supported")
+            raise GraphError(
+                "rotary embeddings of different base, head_dim or pairing in one model: not supported"
+            )
         first = self.attends[0]
         self.tables: dict[str, int] = {}
         if rotaries:
@@ -195,8 +201,8 @@ class Model:
             for memory, part, angles in ((space.west, "high", coarse), (space.east, "low", fine)):
                 for name, table in (("cos", np.cos(angles)), ("sin", np.sin(angles) * sign)):
                     side = "west" if memory is space.west else "east"
-                    words = float_words(self.config.float_format, table)
-                    self.tables[f"{side} {name} {part}"] = memory.constant(f"rotary {name} {part}", words)
+                    rows = float_words(self.config.float_format, table)
+                    self.tables[f"{side} {name} {part}"] = memory.constant(f"rotary {name} {part}", rows)
             self.words["angles"] = [space.east.room("angles", 2) for _ in range(self.chunk)]
         for name, memory, words in (
             ("scores", space.west, self.rows * self.blocks),
@@ -205,7 +211,9 @@ class Model:
         ):
             self.words[name] = [memory.room(f"attention {name}", words) for _ in range(self.score_sets)]
         hidden = [plain(lanes, len(op.up.weight)).vectors for op in self.graph.ops if isinstance(op, Gate)]
-        self.words["gate"] = [space.east.room("gate scales", 2 * max(hidden, default=0)) for _ in range(self.chunk)]
+        self.words["gate"] = [
+            space.east.room("gate scales", 2 * max(hidden, default=0)) for _ in range(self.chunk)
+        ]
         for op in self.attends:
             heads = self.heads[op.out]
             scales = attend.head_scales(low, heads, heads.queries(self.interleaved), op.scale)
@@ -263,7 +271,9 @@ class Entry:
     def _alive(self) -> set[str]:
         """Operations whose results somebody uses: those behind the logits, or else behind the last keys and values."""
         m = self.model
-        roots = [m.graph.ops[-1].out] if self.predicts else [n for op in m.attends for n in (op.key, op.value)]
+        roots = (
+            [m.graph.ops[-1].out] if self.predicts else [n for op in m.attends for n in (op.key, op.value)]
+        )
         alive: set[str] = set()
         while roots:
             name = roots.pop()
@@ -277,9 +287,13 @@ class Entry:
     def _norm(self, source: str, n: int) -> None:
         """The norm of a float value of position n, as soon as the value is there: its maximum is in a register of all."""
         m = self.model
-        users = [op for op in m.graph.ops if isinstance(op, Norm) and op.source == source and op.out in self.wanted]
+        users = [
+            op for op in m.graph.ops if isinstance(op, Norm) and op.source == source and op.out in self.wanted
+        ]
         if len(users) > 1:
-            raise GraphError(f"{source!r} is normalised twice ({users[0].out}, {users[1].out}): share one norm")
+            raise GraphError(
+                f"{source!r} is normalised twice ({users[0].out}, {users[1].out}): share one norm"
+            )
         for op in users:
             found = vectors.norm(self.low, op, m.floats[source][n], self.act(n), n)
             self.values.setdefault(op.out, []).append(found)
@@ -306,7 +320,7 @@ class Entry:
     def act(self, m: int) -> int:
         return m * self.width
 
-    def _host(self, op: str, **args: int) -> None:
+    def _host(self, op: str, **args: Any) -> None:
         flow = self.low.flow("index", chained=False)
         flow.step(f"{HOST}.port", op, **args)
         self.low.place(flow)
@@ -476,21 +490,20 @@ class Entry:
 
     def _feed_forward(self, gate: Gate, down: Residual) -> None:
         m, low = self.model, self.low
-        scales = tuple(m.matrices[f"{gate.out} {name}"].scales for name in ("gate", "up"))
-        contexts = tuple(m.matrices[name].context for name in (f"{gate.out} gate", f"{gate.out} up", down.out))
+        first, second, third = (m.matrices[name] for name in (f"{gate.out} gate", f"{gate.out} up", down.out))
         hidden = plain(m.config.lanes, len(gate.up.weight)).vectors
         for n in range(self.count):
             source = self.values[gate.source][n]
-            first = m.words["gate"][n]
-            words = (first, first + hidden)
-            project.gate_scales(low, scales, words, hidden, source.step or 0)
+            at = m.words["gate"][n]
+            words = (at, at + hidden)
+            project.gate_scales(low, (first.scales, second.scales), words, hidden, source.step or 0)
             project.feed_forward(
                 low,
                 source,
                 hidden,
-                contexts,
+                (first.context, second.context, third.context),
                 words,
-                m.matrices[down.out].scales,
+                third.scales,
                 m.floats[down.addend][n],
                 m.floats[down.out][n],
                 self.free,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 
+from lpu.compiler.access import Place
+from lpu.compiler.flow import Flow, Step
 from lpu.compiler.lower.machine import (
     BLOCK,
     HOST,
     MXM,
-    QUANTISED,
     REST,
     SXM,
     TOKEN,
@@ -19,7 +23,7 @@ from lpu.compiler.lower.machine import (
 )
 from lpu.compiler.lower.vectors import add_residual, block_passes
 from lpu.compiler.place import Axis, Heads
-from lpu.isa import AddMode, Destination, Operand, Reduction, Source, Special
+from lpu.isa import AddMode, Destination, Operand, Quantise, Reduction, Source, Special
 
 
 def _columns(low: Lowering, what: str, context: int, source: Bytes, column: int) -> int:
@@ -29,7 +33,7 @@ def _columns(low: Lowering, what: str, context: int, source: Bytes, column: int)
     return acc
 
 
-def _scaled(low: Lowering, flow, acc: int, scales: int, column: int, **args: int):
+def _scaled(low: Lowering, flow: Flow, acc: int, scales: int, column: int, **args: Any) -> Step:
     """DRAIN and a chain which converts and takes the column's scales."""
     drain = flow.step(f"{MXM}.drain", "DRAIN", acc=acc, dst=0)
     chain = flow.step(f"{VXM}.chain", "CHAIN", a=Source.INT32, b=Operand.STREAM, **args)
@@ -38,7 +42,9 @@ def _scaled(low: Lowering, flow, acc: int, scales: int, column: int, **args: int
     return chain
 
 
-def angles(low: Lowering, tables: dict[str, int], high: int, rest: int, cosine: int, sine: int, m: int) -> None:
+def angles(
+    low: Lowering, tables: dict[str, int], high: int, rest: int, cosine: int, sine: int, m: int
+) -> None:
     """Cosine and sine of position X[rest] + 16 X[high] of each lane into east words ``cosine`` and ``sine``."""
     products = (
         ("sin high", "sin low", None, None),
@@ -80,12 +86,16 @@ def turn(low: Lowering, cosine: int, sine: int, step: int) -> None:
     """Cosine and sine times a norm's step, into their registers."""
     for word, register in ((cosine, low.cosine), (sine, low.sine)):
         flow = low.flow("rotary")
-        chain = flow.step(f"{VXM}.chain", "CHAIN", b=Operand.REG, b_at=step, to=Destination.REG, to_at=register)
+        chain = flow.step(
+            f"{VXM}.chain", "CHAIN", b=Operand.REG, b_at=step, to=Destination.REG, to_at=register
+        )
         low.constant(flow, chain, "a_at", word)
         low.place(flow)
 
 
-def rotated(low: Lowering, what: str, acc: int, scales: int, column: int, masks: list[int]):
+def rotated(
+    low: Lowering, what: str, acc: int, scales: int, column: int, masks: Sequence[int]
+) -> Iterator[tuple[Flow, Step, int]]:
     """Flows that end in chains with a rotated int8 column, one a mask: yields (flow, chain, n) to be completed and placed."""
     kept = low.temporary()
     flow = low.flow(what)
@@ -105,13 +115,22 @@ def rotated(low: Lowering, what: str, acc: int, scales: int, column: int, masks:
             c_at=kept,
             to=Destination.STREAM,
             mask=mask,
-            **QUANTISED,
+            q=Quantise.INT8,
         )
         flow.net(rotate, (chain, "a_at"))
         yield flow, chain, n
 
 
-def query(low: Lowering, source: Bytes, context: int, scales: int, heads: Heads, masks: list[int], act: int, wanted: range) -> None:
+def query(
+    low: Lowering,
+    source: Bytes,
+    context: int,
+    scales: int,
+    heads: Heads,
+    masks: Sequence[int],
+    act: int,
+    wanted: range,
+) -> None:
     """Rotated query heads ``wanted``, each alone in its lanes, into activation entries ``act`` + head - wanted.start."""
     columns: dict[int, list[int]] = {}
     for head in wanted:
@@ -124,7 +143,16 @@ def query(low: Lowering, source: Bytes, context: int, scales: int, heads: Heads,
             low.place(flow)
 
 
-def key(low: Lowering, source: Bytes, context: int, scales: int, heads: Heads, cache: tuple[int, int], place, m: int) -> None:
+def key(
+    low: Lowering,
+    source: Bytes,
+    context: int,
+    scales: int,
+    heads: Heads,
+    cache: tuple[int, int],
+    place: Place,
+    m: int,
+) -> None:
     """Rotated key heads, written as columns of their contexts: ``cache`` is (first context, contexts a vector)."""
     for column in range(heads.kv_vectors):
         acc = _columns(low, "key", context, source, column)
@@ -132,18 +160,37 @@ def key(low: Lowering, source: Bytes, context: int, scales: int, heads: Heads, c
             _cached(low, flow, chain, "LWC", cache, column, place, m)
 
 
-def value(low: Lowering, source: Bytes, context: int, scales: int, heads: Heads, cache: tuple[int, int], place, m: int) -> None:
+def value(
+    low: Lowering,
+    source: Bytes,
+    context: int,
+    scales: int,
+    heads: Heads,
+    cache: tuple[int, int],
+    place: Place,
+    m: int,
+) -> None:
     """Value heads, written as rows."""
     for column in range(heads.kv_vectors):
         acc = _columns(low, "value", context, source, column)
         flow = low.flow("value")
         chain = _scaled(
-            low, flow, acc, scales, column, d=Operand.REG, d_at=source.step, to=Destination.STREAM, **QUANTISED
+            low,
+            flow,
+            acc,
+            scales,
+            column,
+            d=Operand.REG,
+            d_at=source.step or 0,
+            to=Destination.STREAM,
+            q=Quantise.INT8,
         )
         _cached(low, flow, chain, "LWR", cache, column, place, m)
 
 
-def _cached(low: Lowering, flow, chain, op: str, cache: tuple[int, int], column: int, place, m: int) -> None:
+def _cached(
+    low: Lowering, flow: Flow, chain: Step, op: str, cache: tuple[int, int], column: int, place: Place, m: int
+) -> None:
     first, blocks = cache
     write = flow.step(
         f"{MXM}.weights",
@@ -159,8 +206,10 @@ def _cached(low: Lowering, flow, chain, op: str, cache: tuple[int, int], column:
     low.place(flow)
 
 
-def residual(low: Lowering, what: str, source: Bytes, context: int, scales: int, addend: Float, result: Float) -> None:
-    """A projection of int8 activations with static scale plus the addend; input blocks outer, so that it starts with the first."""
+def residual(
+    low: Lowering, what: str, source: Bytes, context: int, scales: int, addend: Float, result: Float
+) -> None:
+    """A projection of int8 activations with static scale plus the addend; input blocks outer: it starts with the first."""
     columns = result.axis.vectors
     room = min(columns, low.config.accumulators - low.upper)
     for first in range(0, columns, room):
@@ -171,7 +220,9 @@ def residual(low: Lowering, what: str, source: Bytes, context: int, scales: int,
         add_residual(low, what, scales, addend, result, low.upper, first, count)
 
 
-def gate_scales(low: Lowering, scales: tuple[int, int], words: tuple[int, int], count: int, step: int) -> None:
+def gate_scales(
+    low: Lowering, scales: tuple[int, int], words: tuple[int, int], count: int, step: int
+) -> None:
     """Scales of gate and up times the norm's step, for this position, into east words."""
     for source, target in zip(scales, words, strict=True):
         flow = low.flow("gate scales")
@@ -179,7 +230,9 @@ def gate_scales(low: Lowering, scales: tuple[int, int], words: tuple[int, int], 
             f"{VXM}.chain", "CHAIN", count=count, b=Operand.REG, b_at=step, to=Destination.STREAM
         )
         low.constant(flow, chain, "a_at", source, count=count)
-        write = flow.step(low.east_write, "WRITE", count=count, strides={"addr": 1}, addr=target, src=0, mask=0)
+        write = flow.step(
+            low.east_write, "WRITE", count=count, strides={"addr": 1}, addr=target, src=0, mask=0
+        )
         flow.net(chain, (write, "src"))
         low.place(flow)
 
@@ -238,7 +291,15 @@ def feed_forward(
         low.place(flow)
         flow = low.flow("up")
         chain = _scaled(
-            low, flow, gates[1], words[1], block, d=Operand.REG, d_at=kept, to=Destination.STREAM, **QUANTISED
+            low,
+            flow,
+            gates[1],
+            words[1],
+            block,
+            d=Operand.REG,
+            d_at=kept,
+            to=Destination.STREAM,
+            q=Quantise.INT8,
         )
         low.load_bytes(flow, chain, acts[block % len(acts)])
         low.place(flow)
@@ -260,7 +321,9 @@ def logits(low: Lowering, source: Bytes, context: int, scales: int, axis: Axis, 
     for column in range(total):
         acc = _columns(low, "logits", context, source, column)
         flow = low.flow("logits")
-        chain = _scaled(low, flow, acc, scales, column, d=Operand.REG, d_at=source.step, to=Destination.STREAM)
+        chain = _scaled(
+            low, flow, acc, scales, column, d=Operand.REG, d_at=source.step or 0, to=Destination.STREAM
+        )
         write = flow.step(low.west_write, "WRITE", addr=word + column, src=0, mask=0)
         steps, last = low.reduce(flow, Reduction.FARGMAX, low.argmax, total, start=column, count=1, mask=mask)
         flow.net(chain, (write, "src"), *((s, "src") for s in steps))

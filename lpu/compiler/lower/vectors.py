@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
 import numpy as np
 
 from lpu.compiler.flow import Flow, Step
-from lpu.compiler.lower.machine import BRIEF, MXM, QUANTISED, TOKEN, VXM, Bytes, Float, Lowering
+from lpu.compiler.lower.machine import BRIEF, MXM, TOKEN, VXM, Bytes, Float, Lowering
 from lpu.compiler.quantised import Gather, Norm
 from lpu.isa import Destination, Operand, Quantise, Reduction, Source, Special
 
@@ -19,7 +21,9 @@ def store(low: Lowering, flow: Flow, chain: Step, value: Float, start: int, coun
     write = flow.step(
         low.west_write, "WRITE", count=count, strides={"addr": 1}, addr=value.word + start, src=0, mask=0
     )
-    steps, last = low.reduce(flow, Reduction.FABSMAX, low.absmax, value.axis.vectors, start=start, count=count)
+    steps, last = low.reduce(
+        flow, Reduction.FABSMAX, low.absmax, value.axis.vectors, start=start, count=count
+    )
     flow.net(chain, (write, "src"), *((s, "src") for s in steps))
     if last is None:
         return
@@ -101,9 +105,7 @@ def _dequantise(
     count: int | None = None,
 ) -> None:
     count = value.axis.vectors if count is None else count
-    chain = flow.step(
-        f"{VXM}.chain", "CHAIN", count=count, a=kind, b=Operand.STREAM, to=Destination.STREAM
-    )
+    chain = flow.step(f"{VXM}.chain", "CHAIN", count=count, a=kind, b=Operand.STREAM, to=Destination.STREAM)
     flow.net(source, (chain, field), bytes=size)
     low.constant(flow, chain, "b_at", scales + first, count=count)
     store(low, flow, chain, value, first, count)
@@ -115,7 +117,7 @@ def norm(low: Lowering, op: Norm, source: Float, act: int, m: int) -> Bytes:
     shift = 17 - math.ceil(math.log2(n))
     scale = np.sqrt(2.0**-shift / n) / 127
     flow = low.flow("norm")
-    chain = _read(low, flow, source, b=Operand.REG, b_at=low.recip, to=Destination.STREAM, **QUANTISED)
+    chain = _read(low, flow, source, b=Operand.REG, b_at=low.recip, to=Destination.STREAM, q=Quantise.INT8)
     low.load_bytes(flow, chain, act, count=nv)
     low.place(flow)
     for register, name, factor, squared in (
@@ -164,7 +166,7 @@ def norm(low: Lowering, op: Norm, source: Float, act: int, m: int) -> Bytes:
     return Bytes(source.axis, act, low.step(m))
 
 
-def _read(low: Lowering, flow: Flow, source: Float, **args: int) -> Step:
+def _read(low: Lowering, flow: Flow, source: Float, **args: Any) -> Step:
     """A chain over the words of a float vector in memory."""
     nv = source.axis.vectors
     read = flow.step(low.west, "READ", count=nv, strides={"addr": 1}, addr=source.word, dst=0)
@@ -212,4 +214,3 @@ def add_residual(
     flow.net(read, (chain, "c_at"))
     store(low, flow, chain, value, first, count)
     low.place(flow)
-
