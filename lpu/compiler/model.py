@@ -9,7 +9,8 @@ from lpu.compiler.builder import QueueOverflow, ScheduleError
 from lpu.compiler.check import check_program
 from lpu.compiler.graph import GraphError
 from lpu.compiler.lower.machine import BLOCK, HOST, POSITION, TOKEN, TOKENS, log2
-from lpu.compiler.lower.program import Entry, Model
+from lpu.compiler.lower.model import Model
+from lpu.compiler.lower.program import Entry
 from lpu.compiler.phases import Words, emit
 from lpu.compiler.quantised import Quantised
 from lpu.isa import Instruction, queue_names
@@ -65,12 +66,16 @@ def prove(program: Program, progress: Progress = lambda what, done, of: None) ->
     ]
     if chunk:
         starts = (0, last // chunk * chunk)
-        runs += [("prefill", {POSITION: position}, [model["vocabulary"] - 1] * chunk, []) for position in starts]
+        runs += [
+            ("prefill", {POSITION: position}, [model["vocabulary"] - 1] * chunk, []) for position in starts
+        ]
     for n, (entry, registers, tokens, loaded) in enumerate(runs):
         progress("checking", n, len(runs))
         faults = check_program(program, entry, registers=registers, tokens=tokens, loaded=loaded)
         if faults:
-            raise ScheduleError(f"{entry} at position {registers[POSITION]}: {faults[0]}; this is an error of the compiler")
+            raise ScheduleError(
+                f"{entry} at position {registers[POSITION]}: {faults[0]}; this is an error of the compiler"
+            )
 
 
 def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progress) -> Program:
