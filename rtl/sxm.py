@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -62,9 +65,9 @@ class Sxm(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.hop = hop = Hop(self._config, self._name, injections=2)
+        m.submodules.hop = hop = Hop(self._config, self._name, injections=1, early=True)
         through(m, self._config, self, hop)
-        missing = self._moves(m, hop.inject0) | self._reductions(m, hop.inject1)
+        missing = self._moves(m, hop.inject0) | self._reductions(m, hop.early)
         report(m, self.violation, {ViolationKind.CONFLICT: hop.conflict, ViolationKind.NO_OPERAND: missing})
         return m
 
@@ -153,12 +156,12 @@ class Sxm(wiring.Component):
             m.d.sync += result.word_select(lane, 32).eq(Mux(rotator.keep[lane], moved, 0))
         return word.missing | byte.missing
 
-    def _reductions(self, m: Module, inject) -> Value:
-        """REDUCE. Returns whether an operand was missing."""
+    def _reductions(self, m: Module, early) -> Value:
+        """REDUCE; its result is one word for all lanes. Returns whether an operand was missing."""
         config = self._config
         args = self._fields("reduce", "REDUCE")
         reducing = self._is("reduce", "REDUCE")
-        m.submodules.operand = operand = Sampler(config, self._name, word=True)
+        m.submodules.operand = operand = Sampler(config, self._name, word=True, split=True)
         through(m, config, self, operand)
         m.submodules.reducer = reducer = Reducer(config)
         enable = Mux(reducing & args["emit"], destinations(config, args["dst"], narrow=0), 0)
@@ -170,8 +173,8 @@ class Sxm(wiring.Component):
             reducer.acc.eq(args["acc"]),
             reducer.clear.eq(args["clear"]),
             reducer.mask.eq(self.masks[args["mask"]]),
-            reducer.value.eq(operand.data),
-            inject.data.eq(delayed(m, reducer.result, 1).replicate(config.lanes)),
-            inject.enable.eq(delayed(m, enable, reduce_result(config), reset_less=False)),
+            reducer.value.eq(reduce(or_, operand.parts)),
+            early.data.eq(reducer.result),
+            early.enable.eq(delayed(m, enable, reduce_result(config) - 1, reset_less=False)),
         ]
         return operand.missing

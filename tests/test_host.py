@@ -113,10 +113,11 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
     async def take(ctx, stream):
         values, idle = [], 0
         while idle < 6:
-            ctx.set(stream.ready, noise.random() < 0.7)
+            ready = noise.random() < 0.7
+            ctx.set(stream.ready, ready)
             *_, moved, value = await ctx.tick().sample(stream.valid & stream.ready, stream.payload)
             values += [value] if moved else []
-            idle = 0 if moved else idle + 1
+            idle = 0 if moved else idle + ready
         return values
 
     async def bench(ctx):
@@ -146,8 +147,7 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
                 for stream in range(config.streams):
                     value = scene.inputs.get((direction, stream, cycle))
                     valid |= (value is not None) << stream
-                    raw = noise.getrandbits(8 * config.lanes)
-                    every.append(raw if value is None else int.from_bytes(value.tobytes(), "little"))
+                    every.append(0 if value is None else int.from_bytes(value.tobytes(), "little"))
                 ctx.set(bundle.valid, valid)
                 ctx.set(bundle.data, every)
             if ctx.get(dut.index_write.enable):
@@ -164,6 +164,9 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
                 kind = ViolationKind(ctx.get(dut.violation.kind))
                 found.violation = Violation(cycle - 1, config.position(NAME), kind)
             for direction, bundle in enumerate((dut.east_out, dut.west_out)):
+                carried = ctx.get(bundle.valid)
+                for stream in range(config.streams if cycle else 0):
+                    assert carried >> stream & 1 or not ctx.get(bundle.data[stream]), "data that is not valid"
                 for w in range(config.words):
                     if cycle and (ctx.get(bundle.valid) >> 4 * w) & 15 == 15:
                         parts = [ctx.get(bundle.data[4 * w + b]) for b in range(4)]
