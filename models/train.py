@@ -275,7 +275,7 @@ def train(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=2300)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "stories192k")
     parser.add_argument("--stories", type=int, default=60000, help="stories to learn")
     parser.add_argument("--held-out", type=int, default=1000, help="stories to test with")

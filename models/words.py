@@ -128,10 +128,10 @@ def opening(t: Teller, trait: str = "") -> None:
     t["trait"] = trait or t.pick(("little", "little", "happy", "kind", "small", "young", "funny", "good"))
     once = "[once upon a time, there was|once upon a time, there was|once upon a time, there lived"
     once += "|once upon a time, in a [small town|little village|green valley|house by {home}], there lived"
+    if t.likely(0.7):
+        t.say(once + "] a {trait} {hero.kind} [named|named|called] {hero}.")
+        return
     t.say(
-        once + "] a {trait} {hero.kind} [named|named|called] {hero}.",
-        once + "] a {trait} {hero.kind} [named|named|called] {hero}.",
-        once + "] a {trait} {hero.kind} [named|named|called] {hero}.",
         "[there was once|long ago, there lived] a {trait} {hero.kind} [named|called] {hero}.",
         "{hero} was a {trait} {hero.kind} who lived [near {home}|with {hero.his} {adult.common}|in a little house].",
     )
