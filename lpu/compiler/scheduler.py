@@ -86,9 +86,10 @@ class Timeline:
         queues = queue_names(self.config)
         for resource, high in before.items():
             self._low[resource] = max(self._low.get(resource, 0), high)
+        count = self._state.setdefault(("x", select), _State())
         for queue in queues:
-            # The LOOP word and the cycles it takes.
-            self._low[queue] = max(self._low.get(queue, 0), before.get(queue, 0)) + LOOP_CYCLES
+            # The LOOP word, which reads its count, and the cycles it takes.
+            self._low[queue] = max(self._low.get(queue, 0), before.get(queue, 0), count.seen) + LOOP_CYCLES
         was = {place: _State(s.seen, s.read) for place, s in self._state.items()}
         body: list[Placed] = []
         touched: list[tuple[Flow, Variant, int]] = []
@@ -104,11 +105,12 @@ class Timeline:
         for resource in {*before, *used, *queues}:
             low = max(before.get(resource, 0), old_low.get(resource, 0))
             if resource in queues:
-                low += LOOP_CYCLES
+                low = max(low, count.seen) + LOOP_CYCLES
             start = used[resource][0] if resource in used else low
             if resource in queues:
                 starts[str(resource)] = start
             self._low[resource] = self._high[resource] = start + period
+        count.read = max(count.read, max(starts.values()) - LOOP_CYCLES)
         # Without the loop, what follows comes a period earlier.
         for place, state in was.items():
             now = self._state[place]
