@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lpu.compiler.graph import (
     Add,
@@ -42,26 +42,27 @@ def _rope(node: Rope, x: Array, positions: NDArray[np.int64]) -> Array:
     cos = np.cos(angles).astype(np.float32)[:, None, :]
     sin = np.sin(angles).astype(np.float32)[:, None, :]
     first, second = rope_pairs(node.head_dim, node.interleaved)
-    heads = x.reshape(len(x), node.heads, node.head_dim)
-    p, q = heads[:, :, first], heads[:, :, second]
+    heads = x.reshape(*x.shape[:-1], node.heads, node.head_dim)
+    p, q = heads[..., first], heads[..., second]
     turned = np.empty_like(heads)
-    turned[:, :, first] = p * cos - q * sin
-    turned[:, :, second] = p * sin + q * cos
+    turned[..., first] = p * cos - q * sin
+    turned[..., second] = p * sin + q * cos
     return turned.reshape(x.shape)
 
 
 def _attention(node: Attention, q: Array, k: Array, v: Array) -> Array:
     """Queries of the last positions over keys and values of all."""
-    count, total, group = len(q), len(k), node.heads // node.kv_heads
-    queries = q.reshape(count, node.kv_heads, group, node.head_dim).transpose(1, 2, 0, 3)
-    keys = k.reshape(total, node.kv_heads, 1, node.head_dim).transpose(1, 2, 3, 0)
-    values = v.reshape(total, node.kv_heads, 1, node.head_dim).transpose(1, 2, 0, 3)
-    scores = queries @ keys / np.float32(np.sqrt(node.head_dim))
+    count, total, group = q.shape[-2], k.shape[-2], node.heads // node.kv_heads
+    # [..., kv_heads, group or 1, positions, head_dim]
+    queries = np.moveaxis(q.reshape(*q.shape[:-1], node.kv_heads, group, node.head_dim), -4, -2)
+    keys = np.moveaxis(k.reshape(*k.shape[:-1], node.kv_heads, 1, node.head_dim), -4, -2)
+    values = np.moveaxis(v.reshape(*v.shape[:-1], node.kv_heads, 1, node.head_dim), -4, -2)
+    scores = queries @ keys.swapaxes(-1, -2) / np.float32(np.sqrt(node.head_dim))
     visible = np.arange(total) <= np.arange(total - count, total)[:, None]
     scores = np.where(visible, scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
-    return (weights @ values).transpose(2, 0, 1, 3).reshape(q.shape)
+    return np.moveaxis(weights @ values, -2, -4).reshape(q.shape)
 
 
 def _rms_norm(node: RmsNorm, x: Array) -> Array:
@@ -98,24 +99,25 @@ class Reference:
         """Logits [vocabulary] after one more token."""
         return self.extend([token])[0]
 
-    def extend(
-        self, tokens: Sequence[int], record: Collection[str] = (), into: Recorded | None = None
-    ) -> Array:
+    def extend(self, tokens: ArrayLike, record: Collection[str] = (), into: Recorded | None = None) -> Array:
         """Logits [tokens, vocabulary] after each of some more tokens, all at once.
 
-        The values named in ``record`` are put ``into`` a dictionary.
+        Tokens may also be [sequences, tokens], the same shape of sequences every time. The values named in ``record`` are put
+        ``into`` a dictionary.
         """
         ids = np.asarray(tokens, np.int64)
-        if self.position + len(ids) > self.graph.positions:
-            raise ValueError(f"{self.position + len(ids)} positions, the graph has {self.graph.positions}")
-        positions = self.position + np.arange(len(ids))
+        if self.position + ids.shape[-1] > self.graph.positions:
+            raise ValueError(
+                f"{self.position + ids.shape[-1]} positions, the graph has {self.graph.positions}"
+            )
+        positions = self.position + np.arange(ids.shape[-1])
         values: dict[str, Array] = {}
         for node in self.graph.nodes:
             value = self._evaluate(node, ids, positions, values)
             values[node.out] = self.replace[node.out](value) if node.out in self.replace else value
         if into is not None:
             into.update({name: values[name] for name in record})
-        self.position += len(ids)
+        self.position += ids.shape[-1]
         return values[self.graph.output]
 
     def _evaluate(
@@ -135,7 +137,7 @@ class Reference:
                 q, k, v = inputs
                 if node.out in self._cache:
                     before = self._cache[node.out]
-                    k, v = np.concatenate((before[0], k)), np.concatenate((before[1], v))
+                    k, v = np.concatenate((before[0], k), -2), np.concatenate((before[1], v), -2)
                 self._cache[node.out] = (k, v)
                 return _attention(node, q, k, v)
             case Silu():
@@ -156,23 +158,23 @@ class Reference:
         return out[:count]
 
 
-def log_probabilities(logits: NDArray[np.floating], targets: Sequence[int]) -> NDArray[np.float64]:
+def log_probabilities(logits: NDArray[np.floating], targets: ArrayLike) -> NDArray[np.float64]:
     """Natural logarithm of the probability of each target under its row of logits."""
     rows = np.asarray(logits, np.float64)
     rows = rows - rows.max(axis=-1, keepdims=True)
-    chosen = rows[np.arange(len(rows)), np.asarray(targets)]
+    chosen = np.take_along_axis(rows, np.asarray(targets)[..., None], axis=-1)[..., 0]
     return chosen - np.log(np.exp(rows).sum(axis=-1))
 
 
-def sample_text(graph: Graph, start: int, length: int, count: int, seed: int) -> list[list[int]]:
-    """``count`` sequences of ``length`` tokens (at most the graph's positions) that the network makes at temperature 1."""
+def sample_text(graph: Graph, start: int, length: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Tokens [count, length] that the network makes at temperature 1 after ``start``; no more than it has positions."""
     random = np.random.default_rng(seed)
-    sequences = []
-    for _ in range(count):
-        state, tokens = Reference(graph), [start]
-        while len(tokens) < min(length, graph.positions):
-            logits = state.step(tokens[-1]).astype(np.float64)
-            odds = np.exp(logits - logits.max())
-            tokens.append(int(random.choice(len(odds), p=odds / odds.sum())))
-        sequences.append(tokens)
-    return sequences
+    state = Reference(graph)
+    tokens = np.full((count, min(length, graph.positions)), start, np.int64)
+    for position in range(1, tokens.shape[1]):
+        logits = state.extend(tokens[:, position - 1 : position])[:, 0].astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        below = np.cumsum(odds, axis=-1)
+        chosen = random.random((count, 1)) * below[:, -1:]
+        tokens[:, position] = np.minimum((below <= chosen).sum(axis=-1), graph.vocabulary - 1)
+    return tokens

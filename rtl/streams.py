@@ -163,12 +163,11 @@ class Sampler(wiring.Component):
     word : sample words (lanes x 32) or bytes (lanes x 8).
     planes : a word sampler which ``narrow`` makes take the word around a byte stream; only that byte need be valid.
     hold : keep ``data`` until the next sample; without, it is zero in all cycles but cycle 2 (and costs no clock enable).
-    extra : build the ``extra`` input, ORed into ``now``; needs ``hold=False``.
 
     Members
     -------
     enable, code : In, stream code of lpu.isa (2 * number + direction). narrow : In, only with ``planes``.
-    east_in, west_in : In, the slice's streams. extra : In, like ``data``, only with ``extra``.
+    east_in, west_in : In, the slice's streams.
     now, data : Out, lanes x 32 or lanes x 8 bits, lane 0 lowest. missing : Out.
     """
 
@@ -180,12 +179,9 @@ class Sampler(wiring.Component):
         word: bool,
         planes: bool = False,
         hold: bool = True,
-        extra: bool = False,
     ):
         if planes and not word:
             raise ValueError("planes=True selects within words: use word=True")
-        if extra and hold:
-            raise ValueError("extra=True needs hold=False: nothing says when to capture it")
         self._config, self._word, self._planes, self._hold = config, word, planes, hold
         self._taps = config.reachable(slice_name, "tap")
         bits = config.lanes * (32 if word else 8)
@@ -196,7 +192,6 @@ class Sampler(wiring.Component):
                 **({"narrow": In(1)} if planes else {}),
                 "east_in": In(stream_bundle(config)),
                 "west_in": In(stream_bundle(config)),
-                **({"extra": In(bits)} if extra else {}),
                 "now": Out(bits),
                 "data": Out(bits),
                 "missing": Out(1),
@@ -235,8 +230,7 @@ class Sampler(wiring.Component):
                 value, valid = bundle.data[stream], bundle.valid[stream]
             vectors.append(value)
             valids.append(select[n] & valid)
-        extra = self.extra if "extra" in self.signature.members else 0
-        m.d.comb += self.now.eq(pick(m, matches, vectors) | extra)
+        m.d.comb += self.now.eq(pick(m, matches, vectors))
         register = Signal.like(self.data, reset_less=True)
         m.d.comb += self.data.eq(register)
         with m.If(sampling if self._hold else Const(1)):

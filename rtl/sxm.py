@@ -88,7 +88,7 @@ class Sxm(wiring.Component):
 
         # Cycle 0.
         m.submodules.word = word = Sampler(config, self._name, word=True, hold=False)
-        m.submodules.byte = byte = Sampler(config, self._name, word=False, hold=False, extra=True)
+        m.submodules.byte = byte = Sampler(config, self._name, word=False, hold=False)
         through(m, config, self, word)
         through(m, config, self, byte)
         m.d.comb += [
@@ -121,7 +121,6 @@ class Sxm(wiring.Component):
             maps.read_address0.eq(delayed(m, lane_map, 1)),
             transposer.read.eq(read1),
             transposer.column.eq(n1),
-            byte.extra.eq(transposer.values),
         ]
         for lane in range(lanes):
             entry = maps.read_data0.word_select(lane, len(n) + 1)
@@ -134,7 +133,8 @@ class Sxm(wiring.Component):
         # Cycle 2: move. Of rotator and crossbar, the one that has nothing to do gives zero.
         m.d.comb += [
             rotator.value.eq(word.data),
-            crossbar.value.eq(byte.data),
+            # Of sampled bytes and a column of the transpose buffer, one is zero.
+            crossbar.value.eq(byte.data | delayed(m, transposer.values.as_value(), 1)),
             transposer.write.eq(delayed(m, load_row1, 1, reset_less=False)),
             transposer.row.eq(delayed(m, n1, 1)),
             transposer.written.eq(crossbar.result),
@@ -148,9 +148,9 @@ class Sxm(wiring.Component):
             m.d.comb += [
                 maps.write_data.word_select(lane, len(n) + 1).eq(Cat(mapped[: len(n)], mapped[MAP_ZERO])),
             ]
-            m.d.sync += result.word_select(lane, 32).eq(
-                rotator.result[lane] | crossbar.result[lane].replicate(4)
-            )
+            # Empty lanes by the synchronous reset of flip-flops: clearing them before the OR would take a LUT a bit.
+            moved = rotator.result[lane] | crossbar.result[lane].replicate(4)
+            m.d.sync += result.word_select(lane, 32).eq(Mux(rotator.keep[lane], moved, 0))
         return word.missing | byte.missing
 
     def _reductions(self, m: Module, inject) -> Value:

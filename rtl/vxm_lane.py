@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from lpu import timing
 from lpu.arch import TileConfig
+from rtl.adder import gated_add
 from rtl.floating import Add, Convert, Multiply, Quantise
 from rtl.floating_parts import one
 from rtl.special import Special
@@ -74,13 +75,20 @@ class Lane(wiring.Component):
             m.d.comb += getattr(registers, f"read_address{number}").eq(getattr(control, f"{name}_address"))
             return delayed(m, getattr(registers, f"read_data{number}"), 1)
 
+        def operand(name: str, kept: Value) -> Value:
+            """A word of the current beat, a register or one: a selection of its own for the beat would cost more."""
+            chosen, beat = getattr(control, f"{name}_from"), getattr(control, f"{name}_beat")
+            words = [w[first:] for w in getattr(self, name)]
+            wanted = [chosen[0] & (beat == n) for n in range(len(words))]
+            return pick(m, [*wanted, chosen[1], chosen[2]], [*words, kept, one(fmt)])
+
         a, first = word("a"), fmt.word_shift
         self._integer(m, a, accumulators, convert)
         m.d.comb += [
             multiply.a.eq(pick(m, control.multiply_from, [a[first:], register(0, "a"), convert.o])),
-            multiply.b.eq(pick(m, control.b_from, [word("b")[first:], register(1, "b"), one(fmt)])),
+            multiply.b.eq(operand("b", register(1, "b"))),
             add.a.eq(multiply.o),
-            add.b.eq(pick(m, control.c_from, [word("c")[first:], register(2, "c"), one(fmt)])),
+            add.b.eq(operand("c", register(2, "c"))),
             add.mode.eq(delayed(m, control.mode, 1)),
         ]
         middle = pick(m, control.special_from, [multiply.o, add.o])
@@ -115,7 +123,9 @@ class Lane(wiring.Component):
         m.d.comb += [
             accumulators.read_address1.eq(control.end_address),
             accumulators.write_address.eq(control.end_address),
-            accumulators.write_data.eq(Mux(control.end_add, accumulators.read_data1, 0) + quantise.o),
+            accumulators.write_data.eq(
+                gated_add(m, "total", control.end_add, accumulators.read_data1, quantise.o)
+            ),
             accumulators.write_enable.eq(self.end_write),
         ]
         return m

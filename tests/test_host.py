@@ -110,18 +110,13 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
             await ctx.tick().until(stream.ready)
             ctx.set(stream.valid, 0)
 
-    async def take(ctx, stream, level, scale):
-        values = []
-        while ctx.get(level):
-            for _ in range(scale):
-                while noise.random() < 0.3:
-                    await ctx.tick()
-                ctx.set(stream.ready, 1)
-                (value,) = await ctx.tick().sample(stream.payload).until(stream.valid)
-                values.append(value)
-                ctx.set(stream.ready, 0)
-            await ctx.tick()
-            await ctx.tick()
+    async def take(ctx, stream):
+        values, idle = [], 0
+        while idle < 6:
+            ctx.set(stream.ready, noise.random() < 0.7)
+            *_, moved, value = await ctx.tick().sample(stream.valid & stream.ready, stream.payload)
+            values += [value] if moved else []
+            idle = 0 if moved else idle + 1
         return values
 
     async def bench(ctx):
@@ -179,8 +174,14 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
             await ctx.tick()
         ctx.set(dut.port.valid, 0)
         await ctx.tick().repeat(4)
-        found.tokens += await take(ctx, dut.tokens_out, dut.tokens_out_level, 1)
-        words_out.extend(await take(ctx, dut.vectors_out, dut.vectors_out_level, config.lanes))
+        for stream, level, size in (
+            (dut.tokens_out, dut.tokens_out_level, 1),
+            (dut.vectors_out, dut.vectors_out_level, config.lanes),
+        ):
+            count = ctx.get(level)
+            values = await take(ctx, stream)
+            assert len(values) == count * size and ctx.get(level) == 0
+            (found.tokens if size == 1 else words_out).extend(values)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)

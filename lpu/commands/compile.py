@@ -44,6 +44,8 @@ def command(
     The model is quantised, placed and scheduled, and the schedule is proven for some positions. Exit code 1, and no
     program, if it is not legal.
     """
+    from pathlib import Path
+
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -79,11 +81,13 @@ def command(
         runs = starts(program, shown)
         for n, run in enumerate(runs):
             tell("checking", n, len(runs))
-            faults += check_program(program, "decode", registers=run.registers)
+            for entry in program.entries:
+                found = check_program(program, entry, registers=run.registers, tokens=run.tokens)
+                faults += [f"{entry} at {run.name}: {fault}" for fault in found]
         if report_path:
             tell("report")
             write_report(
-                program, report_path, "decode", runs=runs, title=f"{quantised.source} on {config.name}"
+                program, report_path, "decode", runs=runs, title=f"{Path(model).stem} on {config.name}"
             )
         if not faults:
             program.save(output)

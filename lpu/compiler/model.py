@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lpu.arch import TileConfig
-from lpu.compiler.builder import QueueOverflow
+from lpu.compiler.builder import QueueOverflow, ScheduleError
+from lpu.compiler.check import check_program
 from lpu.compiler.graph import GraphError
 from lpu.compiler.lower.machine import BLOCK, HOST, POSITION, TOKEN, TOKENS, log2
 from lpu.compiler.lower.program import Entry, Model
@@ -16,7 +17,7 @@ from lpu.program import Program, ProgramError
 from lpu.timing import LOOP_CYCLES
 
 #: Positions of a prefill run, the best first. Each divides the lanes, so that a run stays within one block of them.
-CHUNKS = (8, 4, 2)
+CHUNKS = (8, 4, 2, 1)
 
 Progress = Callable[[str, int, int], None]
 
@@ -27,25 +28,49 @@ def compile_model(
     *,
     chunk: int | None = None,
     progress: Progress = lambda what, done, of: None,
+    check: bool = True,
 ) -> Program:
     """A program with entries ``state``, ``decode`` and, where there is room for it, ``prefill``.
 
     Parameters
     ----------
     chunk : positions of a prefill run; 1 for none, None for the most of CHUNKS that registers, masks and queues hold.
-    progress : is told the entry's name, operations done and how many there are.
+    progress : is told what is under way, steps done and how many there are.
+    check : prove the schedule by :mod:`lpu.compiler.check` for the fewest and the most iterations of its loops.
 
-    Raises GraphError (FitError where a memory is too small) or QueueOverflow, each in one line.
+    Raises GraphError (FitError where a memory is too small), QueueOverflow or ScheduleError, each in one line.
     """
-    # What does not fit without prefill does not fit at all: its error is the one to tell.
-    program = _compile(graph, config, 1 if chunk is None else chunk, progress)
-    if chunk is None:
-        for more in CHUNKS:
-            try:
-                return _compile(graph, config, more, progress)
-            except (GraphError, QueueOverflow, ProgramError):
-                continue
+    program = _fitting(graph, config, CHUNKS if chunk is None else (chunk,), progress)
+    if check:
+        prove(program, progress)
     return program
+
+
+def _fitting(graph: Quantised, config: TileConfig, chunks: Sequence[int], progress: Progress) -> Program:
+    """With the first chunk that fits. What does not fit without prefill does not fit at all: its error is the one to tell."""
+    for chunk in chunks[:-1]:
+        try:
+            return _compile(graph, config, chunk, progress)
+        except (GraphError, QueueOverflow, ProgramError):
+            continue
+    return _compile(graph, config, chunks[-1], progress)
+
+
+def prove(program: Program, progress: Progress = lambda what, done, of: None) -> None:
+    """Raise ScheduleError if the schedule check finds anything, at the first position or at the last."""
+    model = program.symbols["model"]
+    last, chunk = model["positions"] - 1, model["chunk"]
+    runs: list[tuple[str, dict[int, int], list[int], list[int]]] = [
+        ("decode", {POSITION: position, TOKENS: 1}, [], [model["vocabulary"] - 1]) for position in (0, last)
+    ]
+    if chunk:
+        starts = (0, last // chunk * chunk)
+        runs += [("prefill", {POSITION: position}, [model["vocabulary"] - 1] * chunk, []) for position in starts]
+    for n, (entry, registers, tokens, loaded) in enumerate(runs):
+        progress("checking", n, len(runs))
+        faults = check_program(program, entry, registers=registers, tokens=tokens, loaded=loaded)
+        if faults:
+            raise ScheduleError(f"{entry} at position {registers[POSITION]}: {faults[0]}; this is an error of the compiler")
 
 
 def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progress) -> Program:

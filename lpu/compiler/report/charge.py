@@ -28,7 +28,7 @@ def charges(
     names: Sequence[str],
     words: Mapping[str, Sequence[int]],
 ) -> list[dict[str, Any]]:
-    """Rows ``{label, passes, charged, first, last}`` by label, in the order of ``names``; ``charged`` adds up to ``cycles``.
+    """Rows ``{label, passes, charged, first, last}`` by label, in order of time; ``charged`` adds up to ``cycles``.
 
     A cycle is charged to the label of the pass dispatched in it; else to that of the chain in the VXM, else of the lane
     move or reduction; else to what was dispatched last, anywhere. So what a pass costs is a pass, and what is charged
@@ -53,7 +53,7 @@ def charges(
             last = max((int(g.times.max()) for g in own), default=0)
             row = {"label": name, "passes": passes, "charged": int(charged[label])}
             rows.append(row | {"first": first, "last": last})
-    return rows
+    return sorted(rows, key=lambda row: (row["first"], row["last"]))
 
 
 def _latest(labelled: Sequence[tuple[Group, int]], cycles: int, none: int) -> np.ndarray:

@@ -40,16 +40,19 @@ def starts(
 ) -> list[Start]:
     """A start for each position, with ``registers`` besides; one without a position if there is none.
 
+    The token FIFO is taken to be full, of token 0: time does not depend on what the tokens are.
+
     Raises ProgramError if the program does not say which register the position is (lpu.compiler.report.symbols).
     """
+    tokens = (0,) * program.config.token_fifo
     if not positions:
-        return [Start("as started", dict(registers or {}))]
+        return [Start("as started", dict(registers or {}), tokens)]
     x = symbols.register(program, "position")
     if x is None:
         raise ProgramError(
             "the program does not say which index register holds the position; give it by number, as in --register X2=5"
         )
-    return [Start(f"position {p}", {**(registers or {}), x: p}) for p in positions]
+    return [Start(f"position {p}", {**(registers or {}), x: p}, tokens) for p in positions]
 
 
 def collect(program: Program, entry: str, runs: Sequence[Start]) -> dict[str, Any]:

@@ -31,21 +31,21 @@ const COLOURS = {
 };
 let groups = [], groupOf = [];
 
+/** Groups by the chosen rule: those with most dispatches in the longest run get the clearest colours. */
 function colours() {
-  const of = COLOURS[$("colour").value].of, numbers = new Map();
-  groupOf = data.queues.map((queue, q) => queue.words.map((_, w) => {
-    if (["HALT", "NOP", "LOOP", "SYNC", "NOTIFY"].includes(op(q, w))) return -1;
-    const name = of(q, w, queue.labels[w]);
-    if (!numbers.has(name)) numbers.set(name, numbers.size);
-    return numbers.get(name);
-  }));
-  groups = [...numbers.keys()];
-  const plain = groups.filter((name) => name !== "(no label)");
+  const of = COLOURS[$("colour").value].of, weight = new Map(), longest = data.runs.reduce((a, b) => (b.cycles > a.cycles ? b : a));
+  const name = data.queues.map((queue, q) => queue.words.map((_, w) => of(q, w, queue.labels[w])));
+  decode(data, longest).forEach(({ queue, word, n }, q) => {
+    for (let i = 0; i < n; i++) weight.set(name[q][word[i]], (weight.get(name[q][word[i]]) ?? 0) + queue.words[word[i]][1]);
+  });
+  const rank = (group) => (group === "(no label)" ? -1 : weight.get(group));
+  groups = [...weight.keys()].sort((a, b) => rank(b) - rank(a));
+  groupOf = name.map((names) => names.map((group) => Math.max(0, groups.indexOf(group))));
   const style = getComputedStyle(document.documentElement);
-  const colour = (i) => style.getPropertyValue(groups[i] === "(no label)" ? "--none" : `--c${plain.indexOf(groups[i]) % 8}`).trim();
+  const colour = (i) => style.getPropertyValue(groups[i] === "(no label)" ? "--none" : `--c${i % 16}`).trim();
   const palette = groups.map((_, i) => colour(i));
   timeline.colourOf = (q, w) => groupOf[q][w];
-  timeline.palette = (i) => palette[i] ?? palette[0];
+  timeline.palette = (i) => palette[i];
   const shown = groups.slice(0, 24);
   $("legend").replaceChildren(...shown.map((name, i) => make("li", {}, make("i", { style: `background:${palette[i]}` }), name)),
     ...(groups.length > shown.length ? [make("li", {}, `and ${groups.length - shown.length} more, colours in turn`)] : []));
@@ -92,14 +92,15 @@ function figures() {
     ["Passes", number(run.passes), arrays > 1 ? `on ${arrays} arrays` : "the limit, one a cycle"],
     ["Array busy", percent(run.passes, run.cycles * Math.max(1, arrays)), "cycles with a pass"],
     ...run.occupancy.filter((u) => u.kind === "vxm").map((u) => [`${u.name} busy`, percent(u.busy, run.cycles), "cycles with a chain"]),
-    ["Dispatches", number(run.dispatches), `from ${number(data.fill.reduce((s, [, n]) => s + n, 0))} words`],
+    ["Dispatches", number(run.dispatches), `${number(data.fill.reduce((s, [, n]) => s + n, 0))} words in all queues`],
   ];
   $("figures").replaceChildren(...list.map(([name, value, note]) => make("div", {}, make("dt", {}, name), make("dd", {}, value, make("small", {}, note)))));
   const note = (kind, text, [count, texts]) => make("div", { class: `note ${kind}` }, text,
     ...(count ? [make("ul", {}, ...texts.map((t) => make("li", {}, t)), ...(count > texts.length ? [make("li", {}, `and ${count - texts.length} more`)] : []))] : []));
+  const held = Object.entries(run.registers).map(([x, value]) => `${x} = ${value}`).join(", "), given = held && `, with ${held}`;
   const [wrong] = run.wrong, [unknown] = run.unknown;
   $("verdict").replaceChildren(
-    wrong ? note("bad", `✗ Schedule check: ${number(wrong)} wrong`, run.wrong) : note("good", "✓ Schedule check: nothing wrong in this run", [0, []]),
+    wrong ? note("bad", `✗ Schedule check: ${number(wrong)} wrong`, run.wrong) : note("good", `✓ Schedule check: nothing wrong in this run${given}`, [0, []]),
     ...(unknown ? [note("", `? ${number(unknown)} that depend on data, not checked`, run.unknown)] : []));
 }
 
@@ -153,6 +154,7 @@ function places() {
     const used = map.parts.reduce((sum, [, count]) => sum + count, 0);
     const bar = make("div", { class: "map", role: "img", "aria-label": `${map.name}: ${percent(used, map.size)} used` },
       ...map.parts.map(([first, count, name], i) => make("span", {
+        class: 100 * count / map.size < 4 ? "narrow" : "",
         style: `left:${100 * first / map.size}%;width:${100 * count / map.size}%;background:${style(i, name)}`, title: `${name}: ${first} to ${first + count - 1}` }, name)));
     const table = make("table", {}, make("tbody", {}, ...map.parts.map(([first, count, name]) => make("tr", {}, make("th", { scope: "row" }, name),
       make("td", { class: "n" }, `${number(first)} – ${number(first + count - 1)}`), make("td", { class: "n" }, `${number(count)} ${map.unit}`)))));
@@ -166,7 +168,7 @@ function about() {
   $("config").replaceChildren(make("tbody", {}, ...Object.entries(facts).map(([name, value]) =>
     make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "wrap" }, String(value))))));
   $("subtitle").textContent = [data.config.name, `${data.config.lanes} lanes`, `entry ${data.entry}`,
-    ...Object.entries(data.model).slice(0, 5).map(([n, v]) => `${n} ${v}`)].join(" · ");
+    ...Object.entries(data.model).filter(([n]) => n !== "source").slice(0, 5).map(([n, v]) => `${n} ${v}`)].join(" · ");
 }
 
 // Words for a visit -----------------------------------------------------------------------------
@@ -211,6 +213,9 @@ const KEYS = {
   ArrowUp: () => step(-1, 0), ArrowDown: () => step(1, 0), ",": () => step(0, -1), ".": () => step(0, 1),
 };
 
+/** Keep a drag that leaves the element; an event that no pointer made has nothing to capture. */
+function capture(element, event) { if (event.isTrusted) element.setPointerCapture(event.pointerId); }
+
 function wire() {
   const canvas = $("timeline"), strip = $("occupancy");
   let held = null;
@@ -219,7 +224,7 @@ function wire() {
     if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) timeline.pan((event.deltaX || event.deltaY) / 1000);
     else timeline.zoom(1.2 ** Math.sign(event.deltaY), timeline.cycle(Math.max(GUTTER, event.offsetX)));
   };
-  canvas.onpointerdown = (event) => { held = event.clientX; canvas.setPointerCapture(event.pointerId); canvas.classList.add("drag"); };
+  canvas.onpointerdown = (event) => { held = event.clientX; capture(canvas, event); canvas.classList.add("drag"); };
   canvas.onpointermove = (event) => {
     if (held === null) return hover(event);
     timeline.pan((held - event.clientX) / (timeline.width - GUTTER)); held = event.clientX;
@@ -231,7 +236,7 @@ function wire() {
     event.preventDefault(); KEYS[event.key]();
   };
   canvas.onfocus = canvas.onblur = () => timeline.draw();
-  strip.onpointerdown = (event) => { strip.setPointerCapture(event.pointerId); strip.onpointermove(event); };
+  strip.onpointerdown = (event) => { capture(strip, event); strip.onpointermove(event); };
   strip.onpointermove = (event) => {
     if (!event.buttons && event.type === "pointermove") return;
     const centre = (event.offsetX - GUTTER) / (strip.clientWidth - GUTTER) * timeline.cycles, half = (timeline.to - timeline.from) / 2;

@@ -13,7 +13,12 @@ from lpu.compiler.report.data import Start, collect, starts
 from lpu.program import Program
 
 #: Placeholder in the template -> file beside it.
-_PARTS = {"/*STYLE*/": "page.css", "/*TIMELINE*/": "timeline.js", "/*PAGE*/": "page.js"}
+_PARTS = {
+    "/*STYLE*/": "page.css",
+    "/*TIMELINE*/": "timeline.js",
+    "/*PAGE*/": "page.js",
+    "/*SELFTEST*/": "selftest.js",
+}
 
 
 def render(data: Mapping[str, Any], title: str) -> str:

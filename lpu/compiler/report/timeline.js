@@ -31,7 +31,7 @@ class Timeline {
   /** colourOf(queue number, word) gives a group number; palette(group) its CSS colour. */
   constructor(canvas, onMove) {
     this.canvas = canvas; this.onMove = onMove;
-    this.rows = []; this.cycles = 1; this.from = 0; this.to = 1;
+    this.rows = []; this.bands = [[], []]; this.cycles = 1; this.from = 0; this.to = 1;
     this.selected = 0; this.marked = -1; this.drawn = 0;
     this.colourOf = () => 0; this.palette = () => "#888"; this.label = () => "";
   }
@@ -39,21 +39,27 @@ class Timeline {
   show(rows, cycles) {
     this.rows = rows; this.cycles = Math.max(1, cycles); this.marked = -1;
     this.canvas.style.height = `${AXIS + BAND + ROW * rows.length + 8}px`;
-    this.band = this.spans();
+    this.bands = [this.spans((label) => this.label(label)), this.spans((label) => this.label(label).split(" / ")[0])];
     this.window(0, this.cycles);
   }
 
-  /** Runs of one label in the queue of the array's passes: what the model does, over time. */
-  spans() {
-    const row = this.rows.find((r) => r.queue.name.endsWith(".passes"));
-    const found = [];
+  /** Runs of one name in the queue of the array's passes: what the model does, over time. */
+  spans(naming) {
+    const row = this.rows.find((r) => r.queue.name.endsWith(".passes")), found = [];
     if (!row || row.queue.labels.every((l) => l < 0)) return found;
     for (let i = 0; i < row.n; i++) {
-      const label = row.queue.labels[row.word[i]], last = found[found.length - 1];
-      if (last && last.label === label) last.end = row.end[i];
-      else found.push({ label, start: row.start[i], end: row.end[i] });
+      const label = row.queue.labels[row.word[i]], name = label < 0 ? "" : naming(label), last = found[found.length - 1];
+      if (last && last.name === name) last.end = row.end[i];
+      else found.push({ name, start: row.start[i], end: row.end[i] });
     }
     return found;
+  }
+
+  /** Spans of operations if there is room for most of their names, else those of layers. */
+  band() {
+    const seen = this.bands[0].filter((s) => s.end > this.from && s.start < this.to);
+    const roomy = seen.filter((s) => (s.end - s.start) * this.scale > 60);
+    return this.bands[2 * roomy.length >= seen.length ? 0 : 1];
   }
 
   /** Show cycles from ... to, kept within the run. */
@@ -94,7 +100,7 @@ class Timeline {
     g.save();
     g.beginPath(); g.rect(GUTTER, 0, width - GUTTER, height); g.clip();
     g.textBaseline = "middle"; g.font = "11px system-ui, sans-serif";
-    for (const span of this.band) this.bar(g, span.start, span.end, AXIS, BAND - 4, -1, span.label < 0 ? "" : this.label(span.label));
+    for (const span of this.band()) this.bar(g, span.start, span.end, AXIS, BAND - 4, -1, span.name);
     this.rows.forEach((row, n) => {
       if (this.scale < .5) this.dense(g, row, n); else this.bars(g, row, n);
     });
@@ -104,7 +110,7 @@ class Timeline {
       g.fillStyle = n === this.selected && document.activeElement === canvas ? this.ink.accent : this.ink.ink;
       g.fillText(row.queue.name, 8, this.top(n) + ROW / 2);
     });
-    if (this.band.length) { g.fillStyle = this.ink.dim; g.fillText("model", 8, AXIS + BAND / 2 - 2); }
+    if (this.bands[0].length) { g.fillStyle = this.ink.dim; g.fillText("model", 8, AXIS + BAND / 2 - 2); }
     canvas.dataset.drawn = this.drawn;
     canvas.dataset.window = `${Math.round(this.from)} ${Math.round(this.to)}`;
   }
