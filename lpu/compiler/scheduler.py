@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from lpu.arch import TileConfig
 from lpu.compiler.access import Place
 from lpu.compiler.flow import Flow, Step, Variant
+from lpu.compiler.graph import GraphError
 from lpu.isa import Instruction, queue_names
 from lpu.timing import LOOP_CYCLES, last_effect
 
@@ -140,7 +141,7 @@ class Timeline:
             flow.polite = False
             return self._find(flow, not_before)
         if best is None:
-            raise ValueError(f"{flow.label}: no streams for its nets do not meet each other")
+            raise self._crowded(flow)
         return best
 
     def _compact(self, flow: Flow, used: dict[Place, tuple[int, int]]) -> tuple[int, Variant]:
@@ -155,7 +156,7 @@ class Timeline:
                 windows = _windows(used, variant, cycle)
                 found.append((max(b - a for a, b in windows.values()), cycle, len(found), variant))
         if not found:
-            raise ValueError(f"{flow.label}: no streams for its nets do not meet each other")
+            raise self._crowded(flow)
         _, cycle, _, variant = min(found)
         return cycle, variant
 
@@ -190,6 +191,11 @@ class Timeline:
                 return cycle
             cycle += 1
         return None
+
+    def _crowded(self, flow: Flow) -> GraphError:
+        return GraphError(
+            f"{flow.label}: on the streams of {self.config.name} its values meet each other; use more streams or wider taps"
+        )
 
     # Bookkeeping ---------------------------------------------------------------------------------
 

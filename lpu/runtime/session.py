@@ -145,10 +145,13 @@ class Session:
         """
         room = min(self.program.config.token_fifo, self.positions - self.position)
         if not 1 <= count <= room:
-            raise SessionError(f"a burst of {count} tokens: 1 to {room} are possible at position {self.position}")
+            raise SessionError(
+                f"a burst of {count} tokens: 1 to {room} are possible at position {self.position}"
+            )
         self._set_state(self._current, self.position, count)
         predicted = LOOP_CYCLES + sum(
-            evaluate(self.program.cycles["decode"], position=self.position + n) - LOOP_CYCLES for n in range(count)
+            evaluate(self.program.cycles["decode"], position=self.position + n) - LOOP_CYCLES
+            for n in range(count)
         )
         cycles, passes = self._checked("decode", self.position, predicted)
         tokens = self.machine.pop_tokens()
