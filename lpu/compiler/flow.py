@@ -15,6 +15,7 @@ from functools import cache
 from lpu import timing
 from lpu.arch import TileConfig
 from lpu.compiler.access import Place, Touch, touches
+from lpu.compiler.graph import GraphError
 from lpu.isa import Instruction, Operand, Quantise, Source, Special, east, west
 
 #: Fields of a CHAIN where nothing else is said.
@@ -191,7 +192,7 @@ class Flow:
     # Variants ------------------------------------------------------------------------------------
 
     def variants(self) -> Iterator[Variant]:
-        """Every choice of streams, best first. Raises ValueError if the floorplan has no route for a net."""
+        """Every choice of streams, best first. Raises GraphError if the floorplan has no route for a net."""
         self.settle()
         fixed = self._uses()
         for codes in itertools.product(*(self._routes(net) for net in self.nets)):
@@ -260,7 +261,7 @@ class Flow:
         found = routes(self.config, net.source.slice, tuple(s.step.slice for s in net.sinks))
         if not found:
             ends = ", ".join(s.step.slice for s in net.sinks)
-            raise ValueError(
+            raise GraphError(
                 f"{self.config.name} has no stream from {net.source.slice} to {ends}, which {self.label} needs: widen their taps"
             )
         if self.polite:

@@ -79,14 +79,21 @@ def prove(program: Program, progress: Progress = lambda what, done, of: None) ->
 
 
 def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progress) -> Program:
-    model = Model(graph, config, max(1, chunk))
+    if chunk < 1 or config.lanes % chunk:
+        raise GraphError(
+            f"prefill of {chunk} positions: {config.name} takes divisors of its {config.lanes} lanes"
+        )
+    model = Model(graph, config, chunk)
     entries = {"state": _state(config)}
     shapes = {"decode": (1, True)} | ({"prefill": (chunk, False)} if chunk > 1 else {})
+    timelines = {}
     for name, (count, predicts) in shapes.items():
         entry = Entry(model, count, predicts)
-        timeline = entry.lower(lambda n, name=name: progress(name, n, len(graph.ops)))  # type: ignore[misc]
-        entries[name] = emit(timeline, TOKENS if predicts else None)
+        timelines[name] = entry.lower(lambda n, name=name: progress(name, n, len(graph.ops)))  # type: ignore[misc]
+    # Lowering gives out constants and masks, too: only now is it known what has no room.
     model.space.check(graph.source)
+    for name, (_, predicts) in shapes.items():
+        entries[name] = emit(timelines[name], TOKENS if predicts else None)
     program = Program(config, entries={})
     labels = _link(program, entries)
     space = model.space

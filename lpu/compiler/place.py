@@ -9,7 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from lpu.arch import FloatFormat, SliceKind, TileConfig
 from lpu.compiler.graph import GraphError
-from lpu.compiler.quantised import Rotary
+from lpu.compiler.quantised import Attend
+
+#: Stored bits of a mantissa below which softmax would lose kappa (docs/quantised.md), and weights would reach 128.
+LEAST_MANTISSA = 14
 
 
 class FitError(GraphError):
@@ -124,13 +127,21 @@ class Heads:
         return angle, sign
 
 
-def heads_of(config: TileConfig, rotary: Rotary | None, heads: int, kv_heads: int, head_dim: int) -> Heads:
-    """Layout of an attention's heads. Raises GraphError where the lanes cannot hold them."""
-    if head_dim > config.lanes or head_dim % 2:
+def heads_of(config: TileConfig, op: Attend) -> Heads:
+    """Layout of an attention's heads. Raises GraphError where the tile cannot hold or compute them."""
+    if op.head_dim > config.lanes or op.head_dim % 2:
         raise GraphError(
-            f"attention with head_dim {head_dim}: {config.name} takes even ones up to its {config.lanes} lanes; use more lanes"
+            f"attention {op.out!r} with head_dim {op.head_dim}: {config.name} takes even ones up to its {config.lanes} lanes; "
+            "use more lanes"
         )
-    return Heads(config.lanes, heads, kv_heads, head_dim)
+    if op.heads % op.kv_heads:
+        raise GraphError(f"attention {op.out!r}: {op.heads} heads are no multiple of {op.kv_heads} key heads")
+    if config.float_format.mantissa < LEAST_MANTISSA:
+        raise GraphError(
+            f"attention {op.out!r}: floats of {config.name} have a mantissa of {config.float_format.mantissa} bits, "
+            f"softmax needs {LEAST_MANTISSA}"
+        )
+    return Heads(config.lanes, op.heads, op.kv_heads, op.head_dim)
 
 
 @dataclass
@@ -238,11 +249,11 @@ class Space:
                 )
         memories = [n for n, s in zip(names, config.floorplan, strict=True) if s.kind is SliceKind.MEM]
         place = config.position
-        west = [m for m in memories if place(m) < min(place("sxm0"), place("mxm0"))]
+        west = [m for m in memories if place(m) < place("sxm0")]
         east = [m for m in memories if place(m) > place("vxm0")]
-        if not west or not east or not place("mxm0") < place("vxm0"):
+        if not west or not east or not place("sxm0") < place("mxm0") < place("vxm0"):
             raise GraphError(
-                f"{config.name}: the compiler needs a mem west of sxm and mxm, a vxm east of them and a mem east of that"
+                f"{config.name}: the compiler needs mem, sxm, mxm, vxm and mem in this order from west to east"
             )
         west_memory, east_memory = (
             Memory(m, config.lanes, config.spec(m).depth) for m in (west[-1], east[0])

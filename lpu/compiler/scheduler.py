@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from lpu.arch import TileConfig
 from lpu.compiler.access import Place
 from lpu.compiler.flow import Flow, Step, Variant
+from lpu.compiler.graph import GraphError
 from lpu.isa import Instruction, queue_names
 from lpu.timing import LOOP_CYCLES, last_effect
 
@@ -86,9 +87,10 @@ class Timeline:
         queues = queue_names(self.config)
         for resource, high in before.items():
             self._low[resource] = max(self._low.get(resource, 0), high)
+        count = self._state.setdefault(("x", select), _State())
         for queue in queues:
-            # The LOOP word and the cycles it takes.
-            self._low[queue] = max(self._low.get(queue, 0), before.get(queue, 0)) + LOOP_CYCLES
+            # The LOOP word, which reads its count, and the cycles it takes.
+            self._low[queue] = max(self._low.get(queue, 0), before.get(queue, 0), count.seen) + LOOP_CYCLES
         was = {place: _State(s.seen, s.read) for place, s in self._state.items()}
         body: list[Placed] = []
         touched: list[tuple[Flow, Variant, int]] = []
@@ -104,11 +106,12 @@ class Timeline:
         for resource in {*before, *used, *queues}:
             low = max(before.get(resource, 0), old_low.get(resource, 0))
             if resource in queues:
-                low += LOOP_CYCLES
+                low = max(low, count.seen) + LOOP_CYCLES
             start = used[resource][0] if resource in used else low
             if resource in queues:
                 starts[str(resource)] = start
             self._low[resource] = self._high[resource] = start + period
+        count.read = max(count.read, max(starts.values()) - LOOP_CYCLES)
         # Without the loop, what follows comes a period earlier.
         for place, state in was.items():
             now = self._state[place]
@@ -138,7 +141,7 @@ class Timeline:
             flow.polite = False
             return self._find(flow, not_before)
         if best is None:
-            raise ValueError(f"{flow.label}: no streams for its nets do not meet each other")
+            raise self._crowded(flow)
         return best
 
     def _compact(self, flow: Flow, used: dict[Place, tuple[int, int]]) -> tuple[int, Variant]:
@@ -153,7 +156,7 @@ class Timeline:
                 windows = _windows(used, variant, cycle)
                 found.append((max(b - a for a, b in windows.values()), cycle, len(found), variant))
         if not found:
-            raise ValueError(f"{flow.label}: no streams for its nets do not meet each other")
+            raise self._crowded(flow)
         _, cycle, _, variant = min(found)
         return cycle, variant
 
@@ -188,6 +191,11 @@ class Timeline:
                 return cycle
             cycle += 1
         return None
+
+    def _crowded(self, flow: Flow) -> GraphError:
+        return GraphError(
+            f"{flow.label}: on the streams of {self.config.name} its values meet each other; use more streams or wider taps"
+        )
 
     # Bookkeeping ---------------------------------------------------------------------------------
 

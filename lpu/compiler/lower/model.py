@@ -81,9 +81,7 @@ class Model:
         self.blocks = -(-self.graph.positions // lanes)
         self.attends = [op for op in self.graph.ops if isinstance(op, Attend)]
         for op in self.attends:
-            query = self.ops[op.query]
-            rotary = query.rotary if isinstance(query, Project) else None
-            heads = heads_of(config, rotary, op.heads, op.kv_heads, op.head_dim)
+            heads = heads_of(config, op)
             self.heads |= dict.fromkeys((op.out, op.query, op.key, op.value), heads)
         self.interleaved = any(
             op.rotary.interleaved for op in self.graph.ops if isinstance(op, Project) and op.rotary
@@ -174,24 +172,25 @@ class Model:
     def _attention(self, low: Lowering) -> None:
         """Rotary tables, score memory and what rows need."""
         space, lanes = self.space, self.config.lanes
-        rotaries = {op.rotary for op in self.graph.ops if isinstance(op, Project) and op.rotary}
-        if len(rotaries) > 2 or len({(r.base, r.head_dim, r.interleaved) for r in rotaries}) > 1:
+        turned = [self.ops[name] for op in self.attends for name in (op.query, op.key)]
+        rotaries = [op.rotary for op in turned if isinstance(op, Project)]
+        if len({r and (r.base, r.head_dim, r.interleaved) for r in rotaries}) > 1:
             raise GraphError(
-                "rotary embeddings of different base, head_dim or pairing in one model: not supported"
+                f"{turned[0].out!r} and other queries and keys: rotary embeddings of different base, head_dim or pairing "
+                "in one model are not supported"
             )
-        first = self.attends[0]
+        first = self.heads[self.attends[0].out]
+        # Without rotary embeddings every angle is zero: cosine 1 and sine 0 change no bit.
+        angle, sign = first.angles(rotaries[0].base) if rotaries[0] else (np.zeros(lanes), np.ones(lanes))
+        coarse = np.arange(-(-self.graph.positions // FINE) + 1)[:, None] * FINE * angle
+        fine = np.arange(FINE)[:, None] * angle
         self.tables: dict[str, int] = {}
-        if rotaries:
-            base = next(iter(rotaries)).base
-            angle, sign = self.heads[first.out].angles(base)
-            coarse = np.arange(-(-self.graph.positions // FINE) + 1)[:, None] * FINE * angle
-            fine = np.arange(FINE)[:, None] * angle
-            for memory, part, angles in ((space.west, "high", coarse), (space.east, "low", fine)):
-                for name, table in (("cos", np.cos(angles)), ("sin", np.sin(angles) * sign)):
-                    side = "west" if memory is space.west else "east"
-                    rows = float_words(self.config.float_format, table)
-                    self.tables[f"{side} {name} {part}"] = memory.constant(f"rotary {name} {part}", rows)
-            self.words["angles"] = [space.east.room("angles", 2) for _ in range(self.chunk)]
+        for memory, part, angles in ((space.west, "high", coarse), (space.east, "low", fine)):
+            for name, table in (("cos", np.cos(angles)), ("sin", np.sin(angles) * sign)):
+                side = "west" if memory is space.west else "east"
+                rows = float_words(self.config.float_format, table)
+                self.tables[f"{side} {name} {part}"] = memory.constant(f"rotary {name} {part}", rows)
+        self.words["angles"] = [space.east.room("angles", 2) for _ in range(self.chunk)]
         for name, memory, words in (
             ("scores", space.west, self.rows * self.blocks),
             ("tail", space.west, self.rows),

@@ -149,16 +149,15 @@ class Entry:
         for n in range(self.count):
             self._index(BRIEF[0], REST, add=1 + n)
             self._host("TAIL", mask=m.tail_masks[n], src=BRIEF[0])
-        if m.tables:
-            if m.config.lanes != FINE:
-                self._index(BRIEF[0], POSITION, shift=log2(FINE))
-                self._index(BRIEF[1], POSITION, bits=log2(FINE))
-                high, rest = BRIEF[0], BRIEF[1]
-            else:
-                high, rest = BLOCK, REST
-            for n in range(self.count):
-                word = m.words["angles"][n]
-                project.angles(low, m.tables, high, rest, word, word + 1, n)
+        if m.config.lanes != FINE:
+            self._index(BRIEF[0], POSITION, shift=log2(FINE))
+            self._index(BRIEF[1], POSITION, bits=log2(FINE))
+            high, rest = BRIEF[0], BRIEF[1]
+        else:
+            high, rest = BLOCK, REST
+        for n in range(self.count):
+            word = m.words["angles"][n]
+            project.angles(low, m.tables, high, rest, word, word + 1, n)
 
     def _gather(self, op: Gather) -> None:
         m, low = self.model, self.low
@@ -208,8 +207,8 @@ class Entry:
 
     def _turn(self, source: Bytes, n: int) -> None:
         """Angles of position n times its norm's step, unless the registers hold them."""
-        angles = self.model.words.get("angles")
-        if angles and self.turned != (source.act, n, id(source)):
+        angles = self.model.words["angles"]
+        if self.turned != (source.act, n, id(source)):
             project.turn(self.low, angles[n], angles[n] + 1, source.step or 0)
         self.turned = (source.act, n, id(source))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lpu.compiler.access import Place
 from lpu.compiler.flow import Flow, Step
+from lpu.compiler.graph import GraphError
 from lpu.compiler.lower.machine import (
     BLOCK,
     HOST,
@@ -257,7 +258,7 @@ def feed_forward(
     groups = [range(f, min(f + room, columns)) for f in range(0, columns, room)]
     # Behind the last group nothing more is made; each further group wants every block again.
     if len(groups) > 1 and hidden > len(acts):
-        raise ValueError(
+        raise GraphError(
             f"{low.label}: {hidden} blocks between gate and down projection, {low.config.name} buffers {len(acts)}: "
             "use a larger activations or accumulators"
         )
