@@ -5,7 +5,7 @@ JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint bench docs area regress faults clean
+.PHONY: help setup demo test lint bench docs area model regress faults clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,8 +19,8 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[sim,fpga,dev]' -c requirements.lock
 	@touch $(READY)
 
-demo: $(READY)  ## Run a matrix-vector product on golden model and RTL, side by side.
-	$(BIN)/lpu demo --config tiny
+demo: $(READY)  ## Tell a story with the project's own language model on the RTL.
+	$(BIN)/lpu demo
 
 test: lint  ## Lint, types and all tests but the slow ones.
 	$(BIN)/python -m pytest -n $(JOBS)
@@ -42,6 +42,11 @@ docs: $(READY)  ## Write docs/isa.md anew.
 
 area: $(READY)  ## Synthesise every slice and the tile for ECP5 and write docs/area.md.
 	$(BIN)/python -m fpga.area
+
+model: $(READY)  ## Train models/stories192k anew and draw its loss curve; installs the train extra.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]' -c requirements.lock
+	$(BIN)/python -m models.train --seed 0 --out models/stories192k
+	$(BIN)/python -m models.curve
 
 regress: $(READY)  ## Run everything, the slow tests and the long random programs included.
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"

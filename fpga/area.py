@@ -32,7 +32,7 @@ TOLERANCE, NOISE = 5, 40
 _INTRO = """# Area
 
 Written by `make area` (`python -m fpga.area`); `python -m fpga.area --check` compares with the figures recorded in
-`fpga/reports/`, `--json` prints them. yosys `synth_ecp5 -nowidelut`, before placement.
+`fpga/reports/`, `--json` prints them. yosys `synth_ecp5 -nowidelut`, mapped for area at 75 MHz, before placement.
 
 Every slice, queue and the rest of the tile is synthesised on its own, with what the tile ties to its ports: an input that
 is constant and an output that nobody reads are optimised away, other optimisation across slices is not counted. A LUT is a place

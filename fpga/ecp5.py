@@ -41,12 +41,13 @@ class Ecp5:
     Parameters
     ----------
     device : :data:`DEVICES` entry or its name.
-    array_dsps : MULT18X18D that :meth:`get_multiply8` may use; after that it builds of carry cells.
+    array_dsps : MULT18X18D that the array's multipliers may use; after that they are built of carry cells.
+    array_pairs : pairs of multipliers that there are to be; each gets a DSP, and the first ones a second, before any gets none.
     """
 
-    def __init__(self, device: Device | str = "85f", *, array_dsps: int = 0):
+    def __init__(self, device: Device | str = "85f", *, array_dsps: int = 0, array_pairs: int = 0):
         self.device = DEVICES[device] if isinstance(device, str) else device
-        self._left = array_dsps
+        self._left, self._pairs = array_dsps, array_pairs
 
     @classmethod
     def for_config(cls, config: TileConfig, device: Device | str) -> Ecp5:
@@ -57,7 +58,9 @@ class Ecp5:
         significand = ((config.float_format.mantissa + 18) // 18) ** 2
         vxms = sum(spec.kind is SliceKind.VXM for spec in config.floorplan)
         vector = vxms * config.vxm_lanes * (2 * significand + 1)
-        return cls(device, array_dsps=max(0, device.dsp - vector))
+        mxms = sum(spec.kind is SliceKind.MXM for spec in config.floorplan)
+        pairs = mxms * config.lanes**2 // 2
+        return cls(device, array_dsps=max(0, device.dsp - vector), array_pairs=pairs)
 
     def get_multiply8(self, component) -> Elaboratable:
         """For :class:`rtl.multiply.Multiply8`: a DSP while there are some left."""
@@ -66,11 +69,35 @@ class Ecp5:
             return dsp_multiply(component.a, component.b, component.product)
         return lut_multiply8(component.a, component.b, component.product)
 
+    def get_multiply_pair(self, component) -> Elaboratable:
+        """For :class:`rtl.multiply.MultiplyPair`: two DSPs where there are more than pairs left, else one, else none."""
+        self._pairs = max(0, self._pairs - 1)
+        c = component
+        if self._left == 1 or 0 < self._left <= self._pairs + 1:
+            self._left -= 1
+            return packed_multiply8(c.a, c.b0, c.b1, c.product0, c.product1)
+        build = dsp_multiply if self._left else lut_multiply8
+        self._left = max(0, self._left - 2)
+        m = Module()
+        m.submodules.multiply0 = build(c.a, c.b0, c.product0)
+        m.submodules.multiply1 = build(c.a, c.b1, c.product1)
+        return m
+
     def multiply_unsigned(self, component) -> Elaboratable:
         """For :class:`rtl.floating_parts.Product`, which asks for up to 18 x 18 bits: one DSP."""
         return dsp_multiply(component.a, component.b, component.product)
 
     multiply_signed = multiply_unsigned
+
+    def gated_add(self, component) -> Elaboratable:
+        """For :class:`rtl.adder.GatedAdd`: the gate is part of the carry cells."""
+        return gated_add(component.a, component.gate, component.b, component.total)
+
+    def add_or_compare(self, component) -> Elaboratable:
+        """For :class:`rtl.adder.AddOrCompare`: one chain, with the inversion in its cells."""
+        return add_or_subtract(
+            component.a, component.b, component.compare, component.total, component.greater
+        )
 
 
 def dsp_multiply(a: Value, b: Value, product: Signal, *, latency: int = 2) -> Module:
@@ -197,6 +224,25 @@ def carry_chain(m: Module, start: Half, halves: list[Half]) -> Value:
     return total[1:]
 
 
+def gated_add(a: Value, gate: Value, b: Value, total: Signal) -> Module:
+    """(a & gate) + b, modulo the width of the sum."""
+    m = Module()
+    bits = [Half(x, gate, y, ZERO, lambda a, b, c, d: (a & b) ^ c) for x, y in zip(a, b, strict=True)]
+    m.d.comb += total.eq(carry_chain(m, START, bits))
+    return m
+
+
+def add_or_subtract(a: Value, b: Value, subtract: Value, total: Signal, negative: Signal) -> Module:
+    """a + b, or a - b and whether it is negative; two's complement."""
+    m = Module()
+    # ~b + 1: the one is the carry that starts the chain. A bit more than the operands holds the sign.
+    start = Half(subtract, ZERO, ONE, ZERO, lambda a, b, c, d: a & (1 - c))
+    wide = zip([*a, a[-1]], [*b, b[-1]], strict=True)
+    bits = [Half(x, ZERO, y, subtract, lambda a, b, c, d: a ^ c ^ d) for x, y in wide]
+    m.d.comb += Cat(total, negative).eq(carry_chain(m, start, bits))
+    return m
+
+
 def lut_multiply8(a: Value, b: Value, product: Signal, *, latency: int = 2) -> Module:
     """Signed 8 x 8 bits in 36 CCU2C and seven LUTs.
 
@@ -232,6 +278,46 @@ def lut_multiply8(a: Value, b: Value, product: Signal, *, latency: int = 2) -> M
     result = Signal(16, reset_less=True)
     m.d.sync += result.eq(_add_shifted(m, quads[0], quads[1], 4))
     m.d.comb += product.eq(result)
+    return m
+
+
+def packed_multiply8(a: Value, b0: Value, b1: Value, product0: Signal, product1: Signal) -> Module:
+    """Two products of int8 in two cycles: one MULT18X18D and about 46 LUTs.
+
+    Cycle 0: operands are registered. Cycle 1: a x (b1 x 2**10 + the low seven bits of b0), and b1's product modulo 2**5.
+    In the wide product the two overlap in five bits: those of b1's product being known, the rest follows. Cycle 2: take
+    them apart, and subtract what b0's sign bit is worth.
+    """
+    m = Module()
+    # Cycle 0 and 1: the DSP has registers of its own.
+    wide = Signal(26)
+    m.submodules.multiply = dsp_multiply(a, Cat(b0[:7], Const(0, 3), b1).as_signed(), wide)
+    a1, low1 = Signal(8, reset_less=True), Signal(5, reset_less=True)
+    a2, low2 = Signal(8, reset_less=True), Signal(5, reset_less=True)
+    sign1, sign2 = Signal(reset_less=True), Signal(reset_less=True)
+    two = carry_chain(m, START, [add_products(a1[n], low1[0], a1[n - 1], low1[1]) for n in range(1, 5)])
+    rest = ((a1[:3] & low1[2].replicate(3)) + (Cat(0, a1[:2]) & low1[3].replicate(3)))[:3] ^ Cat(
+        Const(0, 2), a1[0] & low1[4]
+    )
+    m.d.sync += [
+        Cat(a1, low1, sign1).eq(Cat(a, b1[:5], b0[7])),
+        Cat(a2, sign2).eq(Cat(a1, sign1)),
+        low2.eq(Cat(a1[0] & low1[0], two[0], (Cat(two[1:4]) + rest)[:3])),
+    ]
+
+    # Cycle 2: the five bits, less the known ones, are the top of b0's product; if they wrap round, b1's has lent or borrowed.
+    differ = [
+        Half(known, ZERO, bit, ZERO, lambda a, b, c, d: (1 - a) ^ c)
+        for known, bit in zip(low2, wide[10:15], strict=True)
+    ]
+    sign = Half(ZERO, ZERO, ZERO, ZERO, lambda a, b, c, d: 1 - a)
+    top = carry_chain(m, CARRY, [*differ, sign])
+    one = Half(wide[15], ZERO, top[4], top[5], lambda a, b, c, d: a ^ c ^ d)
+    more = [Half(bit, ZERO, top[4], top[5], lambda a, b, c, d: a ^ (d & (1 - c))) for bit in wide[16:26]]
+    m.d.comb += product1.eq(Cat(low2, carry_chain(m, START, [one, *more])))
+    upper = Cat(wide[7:10], top[:5], top[4])
+    lessened = [subtract_products(a2[min(n, 7)], sign2, bit, ONE) for n, bit in enumerate(upper)]
+    m.d.comb += product0.eq(Cat(wide[:7], carry_chain(m, CARRY, lessened)))
     return m
 
 

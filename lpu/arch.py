@@ -160,10 +160,10 @@ class TileConfig:
     streams: int = 8
     accumulators: int = 16
     activations: int = 32
-    vxm_registers: int = 8
+    vxm_registers: int = 16
     vxm_accumulators: int = 8
     permute_maps: int = 4
-    reduce_accumulators: int = 8
+    reduce_accumulators: int = 16
     index_registers: int = 8
     masks: int = 8
     queue_depth: int = 512
@@ -180,7 +180,7 @@ class TileConfig:
         _power("vxm_registers", self.vxm_registers, 2, 32)
         _power("vxm_accumulators", self.vxm_accumulators, 2, 32)
         _power("permute_maps", self.permute_maps, 2, 16)
-        _power("reduce_accumulators", self.reduce_accumulators, 2, 32)
+        _power("reduce_accumulators", self.reduce_accumulators, 2, 64)
         _power("index_registers", self.index_registers, 2, 8)
         _power("masks", self.masks, 2, 16)
         _power("queue_depth", self.queue_depth, 16, 1 << 14)
@@ -351,7 +351,17 @@ PRESETS: dict[str, TileConfig] = {
             vector_fifo=4,
         ),
         TileConfig(
-            "sim16", 16, 16, 2048, parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"), queue_depth=4096
+            "sim16",
+            16,
+            16,
+            2048,
+            parse_floorplan("host mem:4096 sxm mxm vxm mem:4096"),
+            queue_depth=4096,
+            activations=128,
+            accumulators=64,
+            vxm_registers=32,
+            reduce_accumulators=64,
+            masks=16,
         ),
         TileConfig(
             "sim64",

@@ -14,10 +14,12 @@ import click
 VERBS = {
     "asm": ("assemble", "Assemble a program from text."),
     "bench": ("bench", "Measure kernels and simulators."),
+    "compile": ("compile", "Compile a language model to a program."),
     "configs": ("configs", "List the configurations."),
-    "demo": ("demo", "Run a matrix-vector product on golden model and RTL."),
+    "demo": ("demo", "Tell a story with the project's own model on the RTL."),
     "disasm": ("disassemble", "Print a program as text."),
     "isa": ("isa", "List the instructions of a configuration."),
+    "report": ("report", "Show a program's schedule as a web page."),
     "run": ("run", "Run a language model on golden model, RTL or float reference."),
     "sim": ("sim", "Run a program on golden model or RTL."),
     "verilog": ("verilog", "Write a tile as Verilog."),

@@ -78,7 +78,7 @@ class Mem(wiring.Component):
             load_read.eq(self.load.read & mine),
             load_write.eq(self.load.write & mine),
             load_address.eq(self.load.entry),
-            # Zero in all other cycles, as it is ORed into what WRITE samples.
+            # Zero in all other cycles, as it is ORed into what WRITE sampled.
             load_data.eq(Mux(self.load.write & mine, self.load.data, 0)),
         ]
         for lane in range(config.lanes):
@@ -184,9 +184,7 @@ class Mem(wiring.Component):
         # Cycle 0.
         active = Signal()
         m.d.comb += active.eq(Cat(is_op.values()).any())
-        m.submodules.value = value = Sampler(
-            config, self._name, word=True, planes=True, hold=False, extra=True
-        )
+        m.submodules.value = value = Sampler(config, self._name, word=True, planes=True, hold=False)
         m.submodules.places = places = Sampler(config, self._name, word=True, hold=False)
         through(m, config, self, value)
         through(m, config, self, places)
@@ -195,13 +193,12 @@ class Mem(wiring.Component):
             value.enable.eq(active),
             value.code.eq(src),
             value.narrow.eq(is_plane),
-            value.extra.eq(load_data.replicate(config.lanes)),
             places.enable.eq(is_scatter),
             places.code.eq(scatter["at"]),
         ]
         mask = Mux(is_scatter, scatter["mask"], word["mask"])
 
-        # Cycle 1. The load bus joins here.
+        # Cycle 1.
         active1, narrow1, lanes1 = Signal(), Signal(), Signal(config.lanes, reset_less=True)
         address1, byte1, source1 = Signal(range(self._depth), reset_less=True), Signal(2), Signal(2)
         m.d.sync += [
@@ -213,7 +210,7 @@ class Mem(wiring.Component):
             source1.eq(src[1:3]),
         ]
 
-        # Cycle 2: into the SRAMs.
+        # Cycle 2: into the SRAMs. The load bus joins here, with nothing else sampled.
         lanes2, loaded2, bytes2 = Signal(config.lanes), Signal(config.lanes), Signal(4, reset_less=True)
         address2, narrow2 = Signal.like(address1), Signal(reset_less=True)
         m.d.sync += [
@@ -224,12 +221,14 @@ class Mem(wiring.Component):
             narrow2.eq(narrow1),
         ]
         words = [value.data.word_select(lane, 32) for lane in range(config.lanes)]
+        load_data2 = delayed(m, load_data, 1)
         wanted = [narrow1 & (source1 == b) for b in range(4)]
         byte = pick(m, wanted, [Cat(w.word_select(b, 8) for w in words) for b in range(4)])
         for lane, sram in enumerate(bank):
+            sampled = Mux(narrow2, byte.word_select(lane, 8).replicate(4), words[lane])
             m.d.comb += [
                 sram.write_address.eq(address2 + places.data.word_select(lane, 32)),
-                sram.write_data.eq(Mux(narrow2, byte.word_select(lane, 8).replicate(4), words[lane])),
+                sram.write_data.eq(sampled | load_data2),
                 sram.write_enable.eq(Mux(lanes2[lane] | loaded2[lane], bytes2, 0)),
             ]
         return lanes2, value.missing | places.missing

@@ -20,8 +20,8 @@ class Rotator(wiring.Component):
     Members
     -------
     amount : In, lane i takes lane i + amount. spread : In, amount is the lane that all take.
-    down, up : In, zero lanes that a shift by amount (down) or by lanes - amount (up) leaves empty.
-    value : In, and result : Out, words of lanes.
+    down, up : In, a shift by amount (down) or by lanes - amount (up), which leaves lanes empty.
+    value : In, and result : Out, words of lanes. keep : Out, in the same cycle, a bit for each lane not left empty.
     """
 
     def __init__(self, config: TileConfig):
@@ -35,6 +35,7 @@ class Rotator(wiring.Component):
                 "up": In(1),
                 "value": In(words),
                 "result": Out(words),
+                "keep": Out(config.lanes),
             }
         )
 
@@ -63,7 +64,7 @@ class Rotator(wiring.Component):
                 )
                 turned.append(word)
             value = turned
-        m.d.comb += [self.result[lane].eq(Mux(keep[lane], value[lane], 0)) for lane in range(lanes)]
+        m.d.comb += [self.keep.eq(keep), *(self.result[lane].eq(value[lane]) for lane in range(lanes))]
         return m
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from lpu.arch import TileConfig, clog2
 from lpu.isa import layout
 from lpu.runtime.machine import ViolationKind
 from lpu.timing import pass_visible
+from rtl.adder import gated_add
 from rtl.mxm_array import GROUP, Array
 from rtl.sram import RegisterFile
 from rtl.streams import (
@@ -120,7 +121,7 @@ class Mxm(wiring.Component):
         """LWR, LWC and the load bus. Returns (weights enter row 0 in this cycle, operand missing)."""
         config = self._config
         lanes, line_bits = config.lanes, clog2(config.lanes)
-        m.submodules.weight = weight = Sampler(config, self._name, word=False, hold=False, extra=True)
+        m.submodules.weight = weight = Sampler(config, self._name, word=False, hold=False)
         through(m, config, self, weight)
         load = self._fields("weights", "LWR")  # LWC's are at the same bits
 
@@ -144,11 +145,12 @@ class Mxm(wiring.Component):
             groups1.eq(Mux(mine, 1 << self.bus.word, 0)),
             data1.eq(self.bus.data),
         ]
-        m.d.comb += weight.extra.eq(Cat(data1 & groups1[n].replicate(32) for n in range(lanes // GROUP)))
 
         # Cycle 2: into row 0.
         writing, context, line = Signal(), Signal.like(context1), Signal.like(line1)
         rows, columns, mask = Signal(lanes), Signal(lanes), Signal(lanes, reset_less=True)
+        groups, words = delayed(m, groups1, 1), delayed(m, data1, 1)
+        written = Cat(words & groups[n].replicate(32) for n in range(lanes // GROUP))
         m.d.sync += [
             writing.eq((row1 | column1) & ~bus1),
             context.eq(context1),
@@ -159,7 +161,7 @@ class Mxm(wiring.Component):
         ]
         m.d.comb += [
             array.write.context.eq(context),
-            array.write.values.eq(rotated(m, weight.data, line, 8)),
+            array.write.values.eq(rotated(m, weight.data | written, line, 8)),
             array.write.mask.eq(rotated(m, mask, line, 1)),
             array.write.rows.eq(rows),
             array.write.columns.eq(columns),
@@ -189,12 +191,9 @@ class Mxm(wiring.Component):
             accumulators.write_enable.eq(delayed(m, passing, late, reset_less=False)),
         ]
         for lane in range(config.lanes):
-            old = Mux(clear, 0, accumulators.read_data0.word_select(lane, 32).as_signed())
-            total = Signal(signed(32), name=f"total{lane}")
-            m.d.comb += [
-                total.eq(old + array.sums[lane]),
-                accumulators.write_data.word_select(lane, 32).eq(total),
-            ]
+            old = accumulators.read_data0.word_select(lane, 32)
+            total = gated_add(m, f"total{lane}", ~clear, old, array.sums[lane])
+            m.d.comb += accumulators.write_data.word_select(lane, 32).eq(total)
 
         # Cycles 0 and 1 of a DRAIN.
         enable = Mux(self._is("drain", "DRAIN"), destinations(config, drain["dst"], narrow=0), 0)

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from lpu.arch import TileConfig
-from rtl.multiply import Multiply8
+from rtl.multiply import MultiplyPair
 from rtl.sram import Sram
 
 #: Columns that share a weight SRAM: four bytes a word.
@@ -91,17 +91,20 @@ class Row(wiring.Component):
                     )
                 ),
             ]
-            for n in range(GROUP):
-                column = first + n
-                m.submodules[f"multiply{column}"] = multiply = Multiply8(row=row, column=column)
+            products = []
+            for n in range(0, GROUP, 2):
+                m.submodules[f"multiply{first + n}"] = pair = MultiplyPair(row=row, column=first + n)
                 m.d.comb += [
-                    multiply.a.eq(self.activation),
-                    multiply.b.eq(sram.read_data.word_select(n, 8)),
+                    pair.a.eq(self.activation),
+                    pair.b0.eq(sram.read_data.word_select(n, 8)),
+                    pair.b1.eq(sram.read_data.word_select(n + 1, 8)),
                 ]
-                # Cycle 3: add what comes from above.
+                products += [pair.product0, pair.product1]
+            # Cycle 3: add what comes from above.
+            for column, product in enumerate(products, first):
                 total = Signal(signed(sum_width(row + 1)), name=f"sum{column}", reset_less=True)
                 above = self.sums_in[column] if row else 0
-                m.d.sync += total.eq(multiply.product + above)
+                m.d.sync += total.eq(product + above)
                 m.d.comb += self.sums_out[column].eq(total)
 
         # To the next row, one cycle later.

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from lpu.arch import TileConfig, clog2
 from lpu.isa import Reduction
 from lpu.timing import reduce_result
+from rtl.adder import AddOrCompare
 from rtl.sram import RegisterFile
 from rtl.streams import delayed
 
@@ -78,10 +79,12 @@ class Reducer(wiring.Component):
                 low, high, low_index, high_index = *keys[n : n + 2], *indices[n : n + 2]
                 key = Signal(32, name=f"level{level}_{n // 2}", reset_less=True)
                 index = Signal(level + 1, name=f"index{level}_{n // 2}", reset_less=True)
-                greater = Signal(name=f"greater{level}_{n // 2}")
-                m.d.comb += greater.eq(high.as_signed() > low.as_signed())
+                m.submodules[f"node{level}_{n // 2}"] = node = AddOrCompare(width=32)
+                m.d.comb += [node.a.eq(low), node.b.eq(high), node.compare.eq(~is_sum)]
+                greater = node.greater
                 m.d.sync += [
-                    key.eq(Mux(is_sum, low + high, Mux(greater, high, low))),
+                    key.eq(Mux(is_sum, node.total, Mux(greater, high, low))),
+                    # Of a sum nobody asks for the index.
                     index.eq(Cat(Mux(greater, high_index, low_index), greater)),
                 ]
                 pairs.append((key, index))
@@ -116,10 +119,10 @@ class Reducer(wiring.Component):
         with m.Else():
             m.d.sync += [held.eq(fetched), held_key.eq(order_key(fetched.word, floats1))]
         # Cycle 2 + levels: combine.
-        greater = Signal()
+        m.submodules.combine = combine = AddOrCompare(width=32)
+        m.d.comb += [combine.a.eq(held_key), combine.b.eq(key), combine.compare.eq(~is_sum)]
         is_index = delayed(m, (self.how == Reduction.ARGMAX) | (self.how == Reduction.FARGMAX), last)
         m.d.comb += [
-            greater.eq(key.as_signed() > held_key.as_signed()),
             result.vectors.eq(held.vectors + 1),
             running.write_address.eq(acc),
             running.write_data.eq(result),
@@ -127,8 +130,8 @@ class Reducer(wiring.Component):
             self.result.eq(Mux(is_index, result.index, result.word)),
         ]
         with m.If(is_sum):
-            m.d.comb += [result.word.eq(held.word + key), result.index.eq(0)]
-        with m.Elif(greater):
+            m.d.comb += [result.word.eq(combine.total), result.index.eq(0)]
+        with m.Elif(combine.greater):
             m.d.comb += [result.word.eq(order_key(key, floats)), result.index.eq(Cat(index, held.vectors))]
         with m.Else():
             m.d.comb += [result.word.eq(order_key(held_key, floats)), result.index.eq(held.index)]

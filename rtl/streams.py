@@ -29,7 +29,8 @@ def report(m: Module, violation: data.View, events: Mapping[ViolationKind, Value
 def stream_bundle(config: TileConfig) -> wiring.Signature:
     """All byte streams of one direction between two slices.
 
-    Members: ``data[s]``: lanes x 8 bits of byte stream s, lane 0 lowest; ``valid[s]``.
+    Members: ``data[s]``: lanes x 8 bits of byte stream s, lane 0 lowest, all zero unless ``valid[s]``: a result may be
+    ORed into a stream that carries nothing, which takes a LUT a bit less than replacing what passes.
     """
     return wiring.Signature(
         {
@@ -99,13 +100,13 @@ def _named(m: Module, value: Value) -> Signal:
     return signal
 
 
-def injection(config: TileConfig) -> wiring.Signature:
+def injection(config: TileConfig, *, lanes: int | None = None) -> wiring.Signature:
     """A result at a slice's output, all of it from registers.
 
     Members: ``enable``: bit 2*s + direction set for each byte stream driven (all four of a word); ``data``: lanes x 32
-    bits, lane 0 lowest. A byte result stands in all four bytes of every lane.
+    bits, lane 0 lowest (of fewer ``lanes``, if given). A byte result stands in all four bytes of every lane.
     """
-    return wiring.Signature({"enable": Out(2 * config.streams), "data": Out(config.lanes * 32)})
+    return wiring.Signature({"enable": Out(2 * config.streams), "data": Out((lanes or config.lanes) * 32)})
 
 
 def destinations(config: TileConfig, code: Value, *, narrow: Value | int) -> Value:
@@ -163,13 +164,14 @@ class Sampler(wiring.Component):
     word : sample words (lanes x 32) or bytes (lanes x 8).
     planes : a word sampler which ``narrow`` makes take the word around a byte stream; only that byte need be valid.
     hold : keep ``data`` until the next sample; without, it is zero in all cycles but cycle 2 (and costs no clock enable).
-    extra : build the ``extra`` input, ORed into ``now``; needs ``hold=False``.
+    split : in place of ``now`` and ``data`` there are ``parts``, to be ORed, zero in all cycles but cycle 2. Two streams
+        share one, which is a LUT a bit; a stream alone needs none. For users whose first LUT takes in the OR.
 
     Members
     -------
     enable, code : In, stream code of lpu.isa (2 * number + direction). narrow : In, only with ``planes``.
-    east_in, west_in : In, the slice's streams. extra : In, like ``data``, only with ``extra``.
-    now, data : Out, lanes x 32 or lanes x 8 bits, lane 0 lowest. missing : Out.
+    east_in, west_in : In, the slice's streams.
+    now, data, each of parts : Out, lanes x 32 or lanes x 8 bits, lane 0 lowest. missing : Out.
     """
 
     def __init__(
@@ -180,15 +182,15 @@ class Sampler(wiring.Component):
         word: bool,
         planes: bool = False,
         hold: bool = True,
-        extra: bool = False,
+        split: bool = False,
     ):
         if planes and not word:
             raise ValueError("planes=True selects within words: use word=True")
-        if extra and hold:
-            raise ValueError("extra=True needs hold=False: nothing says when to capture it")
-        self._config, self._word, self._planes, self._hold = config, word, planes, hold
+        self._config, self._word, self._planes, self._hold, self._split = config, word, planes, hold, split
         self._taps = config.reachable(slice_name, "tap")
         bits = config.lanes * (32 if word else 8)
+        sources = len(self._taps) * (1 if word else 4)
+        whole = {"now": Out(bits), "data": Out(bits)}
         super().__init__(
             {
                 "enable": In(1),
@@ -196,9 +198,7 @@ class Sampler(wiring.Component):
                 **({"narrow": In(1)} if planes else {}),
                 "east_in": In(stream_bundle(config)),
                 "west_in": In(stream_bundle(config)),
-                **({"extra": In(bits)} if extra else {}),
-                "now": Out(bits),
-                "data": Out(bits),
+                **({"parts": Out(data.ArrayLayout(bits, max(1, -(-sources // 2))))} if split else whole),
                 "missing": Out(1),
             }
         )
@@ -235,12 +235,17 @@ class Sampler(wiring.Component):
                 value, valid = bundle.data[stream], bundle.valid[stream]
             vectors.append(value)
             valids.append(select[n] & valid)
-        extra = self.extra if "extra" in self.signature.members else 0
-        m.d.comb += self.now.eq(pick(m, matches, vectors) | extra)
-        register = Signal.like(self.data, reset_less=True)
-        m.d.comb += self.data.eq(register)
-        with m.If(sampling if self._hold else Const(1)):
-            m.d.sync += register.eq(self.now)
+        if self._split:
+            for n in range(0, len(vectors), 2):
+                part = Signal(len(vectors[n]), name=f"part{n // 2}", reset_less=True)
+                m.d.sync += part.eq(one_of(select[n : n + 2], vectors[n : n + 2]))
+                m.d.comb += self.parts[n // 2].eq(part)
+        else:
+            m.d.comb += self.now.eq(pick(m, matches, vectors))
+            register = Signal.like(self.data, reset_less=True)
+            m.d.comb += self.data.eq(register)
+            with m.If(sampling if self._hold else Const(1)):
+                m.d.sync += register.eq(self.now)
         m.d.sync += self.missing.eq(sampling & ~reduce(or_, valids, 0))
         return m
 
@@ -250,14 +255,20 @@ class Hop(wiring.Component):
 
     One cycle. ``conflict`` is registered: set one cycle after two results met on one stream.
 
+    Parameters
+    ----------
+    config, slice_name : whose injections are built. injections : results that the slice may have at once.
+    early : there is one more, a word for all lanes, known a cycle before the others.
+
     Members
     -------
     east_in, west_in : In, streams arriving at the slice. inject0, inject1 ... : In, its results.
+    early : In, ``enable`` as of the others, ``data`` 32 bits; both one cycle before they stand at the slice's output.
     east_out, west_out : Out, streams leaving. conflict : Out.
     """
 
-    def __init__(self, config: TileConfig, slice_name: str, *, injections: int):
-        self._config, self._count = config, injections
+    def __init__(self, config: TileConfig, slice_name: str, *, injections: int, early: bool = False):
+        self._config, self._count, self._early = config, injections, early
         self._inject = set(config.reachable(slice_name, "inject"))
         super().__init__(
             {
@@ -267,6 +278,7 @@ class Hop(wiring.Component):
                 "west_out": Out(stream_bundle(config)),
                 "conflict": Out(1),
                 **{f"inject{n}": In(injection(config)) for n in range(injections)},
+                **({"early": In(injection(config, lanes=1))} if early else {}),
             }
         )
 
@@ -285,12 +297,18 @@ class Hop(wiring.Component):
                     m.d.sync += [passed[s].eq(source.data[s]), sink.valid[s].eq(source.valid[s])]
                     continue
                 hits = [i.enable[2 * s + direction] for i in injections]
-                value = Mux(Cat(hits).any(), 0, source.data[s]) if hits else source.data[s]
+                value = source.data[s]
                 for hit, i in zip(hits, injections, strict=True):
                     lanes = Cat(
                         i.data.word_select(lane, 32).word_select(s % 4, 8) for lane in range(config.lanes)
                     )
                     value = value | Mux(hit, lanes, 0)
+                if self._early:
+                    # Gated a cycle before, so that the OR needs no gate.
+                    hit = self.early.enable[2 * s + direction]
+                    byte = delayed(m, Mux(hit, self.early.data.word_select(s % 4, 8), 0), 1)
+                    value = value | byte.replicate(config.lanes)
+                    hits.append(delayed(m, hit, 1, reset_less=False))
                 present = [*hits, source.valid[s]]
                 m.d.sync += [passed[s].eq(value), sink.valid[s].eq(Cat(present).any())]
                 conflicts += [a & b for n, a in enumerate(present) for b in present[n + 1 :]]

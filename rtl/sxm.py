@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -62,9 +65,9 @@ class Sxm(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.hop = hop = Hop(self._config, self._name, injections=2)
+        m.submodules.hop = hop = Hop(self._config, self._name, injections=1, early=True)
         through(m, self._config, self, hop)
-        missing = self._moves(m, hop.inject0) | self._reductions(m, hop.inject1)
+        missing = self._moves(m, hop.inject0) | self._reductions(m, hop.early)
         report(m, self.violation, {ViolationKind.CONFLICT: hop.conflict, ViolationKind.NO_OPERAND: missing})
         return m
 
@@ -88,7 +91,7 @@ class Sxm(wiring.Component):
 
         # Cycle 0.
         m.submodules.word = word = Sampler(config, self._name, word=True, hold=False)
-        m.submodules.byte = byte = Sampler(config, self._name, word=False, hold=False, extra=True)
+        m.submodules.byte = byte = Sampler(config, self._name, word=False, hold=False)
         through(m, config, self, word)
         through(m, config, self, byte)
         m.d.comb += [
@@ -121,7 +124,6 @@ class Sxm(wiring.Component):
             maps.read_address0.eq(delayed(m, lane_map, 1)),
             transposer.read.eq(read1),
             transposer.column.eq(n1),
-            byte.extra.eq(transposer.values),
         ]
         for lane in range(lanes):
             entry = maps.read_data0.word_select(lane, len(n) + 1)
@@ -134,7 +136,8 @@ class Sxm(wiring.Component):
         # Cycle 2: move. Of rotator and crossbar, the one that has nothing to do gives zero.
         m.d.comb += [
             rotator.value.eq(word.data),
-            crossbar.value.eq(byte.data),
+            # Of sampled bytes and a column of the transpose buffer, one is zero.
+            crossbar.value.eq(byte.data | delayed(m, transposer.values.as_value(), 1)),
             transposer.write.eq(delayed(m, load_row1, 1, reset_less=False)),
             transposer.row.eq(delayed(m, n1, 1)),
             transposer.written.eq(crossbar.result),
@@ -148,17 +151,17 @@ class Sxm(wiring.Component):
             m.d.comb += [
                 maps.write_data.word_select(lane, len(n) + 1).eq(Cat(mapped[: len(n)], mapped[MAP_ZERO])),
             ]
-            m.d.sync += result.word_select(lane, 32).eq(
-                rotator.result[lane] | crossbar.result[lane].replicate(4)
-            )
+            # Empty lanes by the synchronous reset of flip-flops: clearing them before the OR would take a LUT a bit.
+            moved = rotator.result[lane] | crossbar.result[lane].replicate(4)
+            m.d.sync += result.word_select(lane, 32).eq(Mux(rotator.keep[lane], moved, 0))
         return word.missing | byte.missing
 
-    def _reductions(self, m: Module, inject) -> Value:
-        """REDUCE. Returns whether an operand was missing."""
+    def _reductions(self, m: Module, early) -> Value:
+        """REDUCE; its result is one word for all lanes. Returns whether an operand was missing."""
         config = self._config
         args = self._fields("reduce", "REDUCE")
         reducing = self._is("reduce", "REDUCE")
-        m.submodules.operand = operand = Sampler(config, self._name, word=True)
+        m.submodules.operand = operand = Sampler(config, self._name, word=True, split=True)
         through(m, config, self, operand)
         m.submodules.reducer = reducer = Reducer(config)
         enable = Mux(reducing & args["emit"], destinations(config, args["dst"], narrow=0), 0)
@@ -170,8 +173,8 @@ class Sxm(wiring.Component):
             reducer.acc.eq(args["acc"]),
             reducer.clear.eq(args["clear"]),
             reducer.mask.eq(self.masks[args["mask"]]),
-            reducer.value.eq(operand.data),
-            inject.data.eq(delayed(m, reducer.result, 1).replicate(config.lanes)),
-            inject.enable.eq(delayed(m, enable, reduce_result(config), reset_less=False)),
+            reducer.value.eq(reduce(or_, operand.parts)),
+            early.data.eq(reducer.result),
+            early.enable.eq(delayed(m, enable, reduce_result(config) - 1, reset_less=False)),
         ]
         return operand.missing

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +15,7 @@ from rtl.streams import (
     VIOLATION,
     Hop,
     Sampler,
+    delayed,
     instruction_port,
     report,
     slice_streams,
@@ -124,7 +128,7 @@ class Vxm(wiring.Component):
         for operand, ports in (("a", "a"), ("b", "b0 b1"), ("c", "c"), ("d", "d0 d1 d2")):
             requests = [getattr(control, port) for port in ports.split()]
             m.submodules[f"operand_{operand}"] = sampler = Sampler(
-                config, name, word=True, planes=operand == "a"
+                config, name, word=True, planes=operand == "a", split=True
             )
             through(m, config, self, sampler)
             code = requests[-1].code
@@ -146,12 +150,21 @@ class Vxm(wiring.Component):
         m.d.comb += samplers["a"].narrow.eq(control.narrow)
         return samplers, missing
 
+    def _beats(self, m: Module, sampler: Sampler, number: int) -> list[Value]:
+        """A lane's words of a sampled vector, each in the cycle of its beat and zero in all others: to be ORed."""
+        parts = [
+            [part.word_select(place, 32) for part in sampler.parts] for place in range(self._config.lanes)
+        ]
+        later = parts[number + self._config.vxm_lanes :: self._config.vxm_lanes]
+        return [*parts[number], *(delayed(m, reduce(or_, words), n) for n, words in enumerate(later, 1))]
+
     def _lanes(self, m: Module, control: Control, samplers: dict[str, Sampler], hop: Hop) -> None:
         """The lanes, and the register that puts their beats together."""
         config = self._config
+        terms = len(samplers["a"].parts) + config.beats - 1
         results = Signal(data.ArrayLayout(32, config.lanes), reset_less=True)
         for number in range(config.vxm_lanes):
-            m.submodules[f"lane{number}"] = lane = Lane(config)
+            m.submodules[f"lane{number}"] = lane = Lane(config, terms=terms)
             for member in control.lanes.signature.members:
                 m.d.comb += getattr(lane.control, member).eq(getattr(control.lanes, member))
             m.d.comb += [
@@ -159,12 +172,9 @@ class Vxm(wiring.Component):
                 lane.out_write.eq(control.out_write[number]),
                 lane.end_write.eq(control.end_write[number]),
             ]
+            for operand, sampler in samplers.items():
+                m.d.comb += getattr(lane, operand).eq(Cat(self._beats(m, sampler, number)))
             for beat in range(config.beats):
-                place = beat * config.vxm_lanes + number
-                m.d.comb += [
-                    getattr(lane, operand)[beat].eq(sampler.data.word_select(place, 32))
-                    for operand, sampler in samplers.items()
-                ]
                 with m.If(control.out_beat == beat):
-                    m.d.sync += results[place].eq(lane.result)
+                    m.d.sync += results[beat * config.vxm_lanes + number].eq(lane.result)
         m.d.comb += [hop.inject0.enable.eq(control.inject), hop.inject0.data.eq(results)]

@@ -52,33 +52,30 @@ def lane_control(config: TileConfig) -> wiring.Signature:
     and `out_address`, which belong to the cycle of the write.
 
     Members: ``*_from``: one bit for each place the value may come from, at most one set, as BEFORE lists them; for
-    ``source_from`` int32, int8 and accumulator, for ``multiply_from`` stream, register and convert, for ``b_from``
-    and ``c_from`` stream, register and the constant one, for ``d_from`` stream, register, what entered the special
-    function stage, what enters this one. ``*_beat``: the beat taken of a sampled vector; ``a_byte``: byte taken of
-    its words. ``*_address``: register or accumulator read or written.
+    ``source_from`` int32, int8 and accumulator, for ``multiply_from`` stream, register and convert, for ``b_from``,
+    ``c_from`` and ``d_from`` register and the constant one (streams are zero if not wanted), for ``d_itself`` what
+    entered the special function stage, what enters this one. ``a_byte``: byte taken of a sampled
+    vector's words. ``*_address``: register or accumulator read or written.
     """
-    beat, register, accumulator = clog2(config.beats), register_address(config), accumulator_address(config)
+    register, accumulator = register_address(config), accumulator_address(config)
     return wiring.Signature(
         {
-            "a_beat": Out(beat),
             "a_byte": Out(2),
             "a_address": Out(register),
             "a_accumulator": Out(accumulator),
             "source_from": Out(3),
             "multiply_from": Out(3),
-            "b_beat": Out(beat),
             "b_address": Out(register),
-            "b_from": Out(3),
-            "c_beat": Out(beat),
+            "b_from": Out(2),
             "c_address": Out(register),
-            "c_from": Out(3),
+            "c_from": Out(2),
             "mode": Out(2),
             "special_from": Out(2),
             "function": Out(3),
             "multiply2_from": Out(3),
-            "d_beat": Out(beat),
             "d_address": Out(register),
-            "d_from": Out(4),
+            "d_from": Out(2),
+            "d_itself": Out(2),
             "quantise_from": Out(4),
             "target": Out(2),
             "origin": Out(ORIGIN_BITS),
@@ -271,7 +268,6 @@ class Control(wiring.Component):
         lanes, source = self.lanes, self._tokens["source"][-1][1]
         from_source = [source.a == kind for kind in (Source.INT32, Source.INT8, Source.ACC)]
         m.d.comb += [
-            lanes.a_beat.eq(source.beat),
             lanes.a_byte.eq(source.a_at[1:3]),
             lanes.a_address.eq(self._address(source, source.a_at)),
             lanes.a_accumulator.eq(self._address(source, source.a_at, accumulator=True)),
@@ -283,16 +279,12 @@ class Control(wiring.Component):
             lanes.multiply_from.eq(
                 Cat(came[0] & (source.a == Source.FLOAT), came[0] & (source.a == Source.REG), came[1])
             ),
-            lanes.b_from.eq(
-                Cat(from_b.b == Operand.STREAM, from_b.b == Operand.REG, from_b.b == Operand.NONE)
-            ),
+            lanes.b_from.eq(Cat(from_b.b == Operand.REG, from_b.b == Operand.NONE)),
         ]
         came, bits = self._coming("add")
         to_add = self._operand(m, "c", bits)
         m.d.comb += [
-            lanes.c_from.eq(
-                Cat(to_add.c == Operand.STREAM, to_add.c == Operand.REG, to_add.c == Operand.SELF)
-            ),
+            lanes.c_from.eq(Cat(to_add.c == Operand.REG, to_add.c == Operand.SELF)),
             lanes.mode.eq(to_add.add),
         ]
         came, bits = self._coming("special")
@@ -302,14 +294,8 @@ class Control(wiring.Component):
         itself = to_second.d == Operand.SELF
         m.d.comb += [
             lanes.multiply2_from.eq(Cat(came)),
-            lanes.d_from.eq(
-                Cat(
-                    to_second.d == Operand.STREAM,
-                    to_second.d == Operand.REG,
-                    itself & came[2],
-                    itself & ~came[2],
-                )
-            ),
+            lanes.d_from.eq(Cat(to_second.d == Operand.REG, 0)),
+            lanes.d_itself.eq(Cat(itself & came[2], itself & ~came[2])),
         ]
         came, bits = self._coming("quantise")
         to_quantise = data.View(self._token, bits)
@@ -320,11 +306,10 @@ class Control(wiring.Component):
         ]
 
     def _operand(self, m: Module, name: str, bits: Value) -> data.View:
-        """Beat and register address of an operand, from the token that enters its stage next. Returns the token."""
+        """Register address of an operand, from the token that enters its stage next. Returns the token."""
         token = Signal(self._token, name=f"with_{name}")
         m.d.comb += [
             token.eq(bits),
-            getattr(self.lanes, f"{name}_beat").eq(token.beat),
             getattr(self.lanes, f"{name}_address").eq(self._address(token, getattr(token, f"{name}_at"))),
         ]
         return token

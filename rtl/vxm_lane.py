@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from lpu import timing
 from lpu.arch import TileConfig
+from rtl.adder import gated_add
 from rtl.floating import Add, Convert, Multiply, Quantise
 from rtl.floating_parts import one
 from rtl.special import Special
@@ -24,17 +28,18 @@ class Lane(wiring.Component):
 
     Parameters
     ----------
-    config : the tile's.
+    config : the tile's. terms : words that are ORed to make a stream operand.
 
     Members
     -------
     control : In, see lane_control. out_from, out_write, end_write : In, this lane's, see Control.
-    a, b, c, d : In, sampled words of this lane, one a beat. result : Out, 32 bits.
+    a, b, c, d : In, terms of this lane's stream operands, all zero but in the cycle before the stage that takes them.
+    result : Out, 32 bits.
     """
 
-    def __init__(self, config: TileConfig):
+    def __init__(self, config: TileConfig, *, terms: int):
         self._config = config
-        operand = data.ArrayLayout(32, config.beats)
+        operand = data.ArrayLayout(32, terms)
         super().__init__(
             {
                 "control": In(lane_control(config)),
@@ -49,6 +54,7 @@ class Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, control, fmt = self._config, self.control, self._config.float_format
+        first = fmt.word_shift
         m.submodules.registers = registers = RegisterFile(
             depth=config.vxm_registers * config.beats, width=fmt.width, reads=4
         )
@@ -62,36 +68,40 @@ class Lane(wiring.Component):
         m.submodules.multiply2 = multiply2 = Multiply(fmt=fmt)
         m.submodules.quantise = quantise = Quantise(fmt=fmt)
 
-        def word(name: str) -> Value:
-            """The current beat of a sampled operand."""
-            beat, words = getattr(control, f"{name}_beat"), list(getattr(self, name))
-            if len(words) == 1:
-                return words[0]
-            return pick(m, [beat == n for n in range(len(words))], words)
-
-        def register(number: int, name: str) -> Value:
-            """An operand out of the registers."""
+        def stored(number: int, name: str) -> Value:
+            """What the registers hold for an operand, in the cycle before its stage."""
             m.d.comb += getattr(registers, f"read_address{number}").eq(getattr(control, f"{name}_address"))
-            return delayed(m, getattr(registers, f"read_data{number}"), 1)
+            return getattr(registers, f"read_data{number}")
 
-        a, first = word("a"), fmt.word_shift
+        def operand(number: int, name: str) -> Value:
+            """Stream, register or one. All but the one wanted are zero, the latter two by a flip-flop's reset: an OR
+            takes half of what a multiplexer would."""
+            chosen = getattr(control, f"{name}_from")
+            kept = Mux(chosen[0], stored(number, name), 0) | Mux(chosen[1], one(fmt), 0)
+            return reduce(or_, [*(w[first:] for w in getattr(self, name)), delayed(m, kept, 1)])
+
+        a = reduce(or_, self.a)
         self._integer(m, a, accumulators, convert)
         m.d.comb += [
-            multiply.a.eq(pick(m, control.multiply_from, [a[first:], register(0, "a"), convert.o])),
-            multiply.b.eq(pick(m, control.b_from, [word("b")[first:], register(1, "b"), one(fmt)])),
+            multiply.a.eq(
+                pick(m, control.multiply_from, [a[first:], delayed(m, stored(0, "a"), 1), convert.o])
+            ),
+            multiply.b.eq(operand(1, "b")),
             add.a.eq(multiply.o),
-            add.b.eq(pick(m, control.c_from, [word("c")[first:], register(2, "c"), one(fmt)])),
+            add.b.eq(operand(2, "c")),
             add.mode.eq(delayed(m, control.mode, 1)),
         ]
         middle = pick(m, control.special_from, [multiply.o, add.o])
         m.d.comb += [special.i.eq(middle), special.function.eq(delayed(m, control.function, 1))]
-        self_operand = delayed(m, middle, timing.SPECIAL)
+        before = delayed(m, middle, timing.SPECIAL - 1)
         second = Signal(fmt.width)
         m.d.comb += [
             second.eq(pick(m, control.multiply2_from, [multiply.o, add.o, special.o])),
             multiply2.a.eq(second),
             multiply2.b.eq(
-                pick(m, control.d_from, [word("d")[first:], register(3, "d"), self_operand, second])
+                operand(3, "d")
+                | delayed(m, Mux(control.d_itself[0], before, 0), 1)
+                | Mux(delayed(m, control.d_itself[1], 1), second, 0)
             ),
         ]
         floats = [multiply.o, add.o, special.o, multiply2.o]
@@ -115,7 +125,9 @@ class Lane(wiring.Component):
         m.d.comb += [
             accumulators.read_address1.eq(control.end_address),
             accumulators.write_address.eq(control.end_address),
-            accumulators.write_data.eq(Mux(control.end_add, accumulators.read_data1, 0) + quantise.o),
+            accumulators.write_data.eq(
+                gated_add(m, "total", control.end_add, accumulators.read_data1, quantise.o)
+            ),
             accumulators.write_enable.eq(self.end_write),
         ]
         return m

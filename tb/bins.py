@@ -30,6 +30,7 @@ from tb.picker import BYTE_SOURCES, WORD_SOURCES, Picker
 FLOAT_CLASSES = ("+0", "-0", "exponent 0", "smallest", "largest", "+inf", "-inf", "NaN", "ordinary")
 INTEGER_CLASSES = ("lowest", "highest", "zero", "minus one", "ordinary")
 REPETITIONS = ("0", "1", "2", "3 to 7", "8 to 62", "63 and up")
+FRONT = ("multiply", "add")
 STAGES = ("convert", "add", "special", "multiply2", "quantise")
 #: Which slices can have which violation.
 VIOLATIONS = {
@@ -201,7 +202,8 @@ def _vxm() -> dict[str, list[str]]:
 def _values() -> list[str]:
     units = ("multiply", "add", *(s.name.lower() for s in Special if s))
     return [
-        *(f"{unit} {c}" for unit in units for c in FLOAT_CLASSES),
+        # What comes out of a multiplier has no exponent 0 but in zeros.
+        *(f"{unit} {c}" for unit in units for c in FLOAT_CLASSES if unit in FRONT or c != "exponent 0"),
         *(f"convert {c}" for c in INTEGER_CLASSES),
         *(f"quantise {q} {s}limit" for q in ("INT8", "INT32") for s in "+-"),
         *(f"{what} {bound}" for what in ("activation", "weight") for bound in (-128, 127)),

@@ -91,13 +91,13 @@ class Coverage:
 
     # Collection ----------------------------------------------------------------------------------
 
-    def run(self, program: Program, max_cycles: int) -> tuple[Tile, Result]:
-        """Run a program of tb.programs on a fresh golden tile and count what it does.
+    def run(self, program: Program, max_cycles: int, tile: Tile | None = None) -> tuple[Tile, Result]:
+        """Run a program of tb.programs on a golden tile, by default a fresh one, and count what it does.
 
         Raises what :meth:`Tile.run` raises.
         """
         trace: list[tuple[int, str, Instruction]] = []
-        tile = Tile(self.config)
+        tile = tile or Tile(self.config)
 
         def dispatched(cycle: int, queue: str, instruction: Instruction) -> None:
             trace.append((cycle, queue, instruction))

@@ -67,8 +67,8 @@ FAULTS: tuple[Fault, ...] = (
         "clear of PASS missing",
         "mxm",
         "mxm.py",
-        "old = Mux(clear, 0,",
-        "old = Mux(clear & ~FAULT, 0,",
+        'gated_add(m, f"total{lane}", ~clear,',
+        'gated_add(m, f"total{lane}", ~clear | FAULT,',
     ),
     Fault(
         "activation skew off by one",
@@ -88,8 +88,8 @@ FAULTS: tuple[Fault, ...] = (
         "equal maxima take the later index",
         "sxm",
         "reduce.py",
-        "greater.eq(key.as_signed() > held_key.as_signed()),",
-        "greater.eq((key.as_signed() > held_key.as_signed()) | (FAULT & (key == held_key))),",
+        "with m.Elif(combine.greater):",
+        "with m.Elif(combine.greater | (FAULT & (key == held_key))):",
         seeds=range(400),
     ),
     Fault(
@@ -192,6 +192,13 @@ FAULTS: tuple[Fault, ...] = (
         "tile.py",
         "notified = delayed(m, notified, NOTIFY_LATENCY, reset_less=False)",
         "notified = Mux(FAULT, delayed(m, notified, NOTIFY_LATENCY + 1), delayed(m, notified, NOTIFY_LATENCY))",
+    ),
+    Fault(
+        "last entry of a load is lost",
+        "port",
+        "port.py",
+        "complete = Mux(word == 0, count >= size, whole)",
+        "complete = Mux(word == 0, (count >= size) & ~(FAULT & (count == size)), whole)",
     ),
     Fault(
         "cycle of a violation off by one",

@@ -70,6 +70,8 @@ class Saboteur:
             for unit, op in WORD_SOURCES.get(config.spec(name).kind, ())
             if op in ("READ", "DRAIN", "VPOP")
         ]
+        if self._board.claims.fifo["VPOP"] == self._board.limits["VPOP"]:
+            sources = [s for s in sources if s[2] != "VPOP"]
         place, queue, op = rng.choice(sources)
         args = self._p.args(queue, op) | {"dst": code}
         at = cycle + (place - position if code & 1 == 0 else position - place)

@@ -53,6 +53,8 @@ INVENTED = TileConfig(
 )
 #: Every so many seeds all of the memories is compared, otherwise the part that programs use.
 WHOLE = 8
+#: Every so many seeds another program, that of a seed so much higher, has run before.
+USED, BEFORE = 4, 1_000_000
 
 Factory = Callable[[], "Transport"]
 
@@ -74,7 +76,7 @@ def simulations(config: TileConfig) -> Factory:
 
 @contextmanager
 def machine(factory: Factory, config: TileConfig) -> Iterator[Probe]:
-    """A fresh tile: nothing is left of earlier programs, so that a seed repeats alone."""
+    """A fresh tile: nothing is left of other seeds, so that each repeats alone."""
     simulation = factory()
     try:
         yield Probe(simulation, config)
@@ -88,12 +90,15 @@ def machine(factory: Factory, config: TileConfig) -> Iterator[Probe]:
 def compare_legal(config: TileConfig, seed: int, factory: Factory, coverage: Coverage) -> str | None:
     """Run one legal program on both sides; the first difference in words, or None."""
     program = legal(config, seed)
-    tile, expected = coverage.run(program, MAX_CYCLES)
-    if expected.violation:
-        return f"the generator is wrong: golden reports {expected.violation.describe(config)}"
-    if expected.cycles != program.cycles["main"]:
-        return f"the generator predicted {program.cycles['main']} cycles, golden takes {expected.cycles}"
     with machine(factory, config) as rtl:
+        tile = Tile(config)
+        if seed % USED == 1:
+            _use(legal(config, BEFORE + seed), tile, rtl)
+        _, expected = coverage.run(program, MAX_CYCLES, tile)
+        if expected.violation:
+            return f"the generator is wrong: golden reports {expected.violation.describe(config)}"
+        if expected.cycles != program.cycles["main"]:
+            return f"the generator predicted {program.cycles['main']} cycles, golden takes {expected.cycles}"
         feed(rtl, program)
         try:
             actual = rtl.run(max_cycles=MAX_CYCLES)
@@ -118,6 +123,15 @@ def compare_illegal(config: TileConfig, seed: int, factory: Factory, coverage: C
         return None
     names = [v.describe(config) if v else "no violation" for v in (expected.violation, violation)]
     return f"expected {names[0]}, actual {names[1]} ({what})"
+
+
+def _use(program: Program, tile: Tile, rtl: RtlMachine) -> None:
+    """Run another program and clear: the next one finds memories, buffers and accumulators as that one left them."""
+    for side in (tile, rtl):
+        feed(side, program)
+        side.run(max_cycles=MAX_CYCLES)
+        side.pop_tokens()
+        side.clear()
 
 
 def _compare_runs(config: TileConfig, expected: Result, actual: Result) -> str | None:

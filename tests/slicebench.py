@@ -203,7 +203,7 @@ def run_rtl(scene: Scene, kind, *, before: Iterable[Access] = (), after: Iterabl
                 for stream in range(config.streams):
                     value = scene.inputs.get((direction, stream, cycle))
                     valid |= (value is not None) << stream
-                    every.append(noise.getrandbits(8 * config.lanes) if value is None else _pack(value))
+                    every.append(0 if value is None else _pack(value))
                 ctx.set(bundle.valid, valid)
                 ctx.set(bundle.data, every)
             if ctx.get(dut.violation.valid) and not first:
@@ -211,6 +211,8 @@ def run_rtl(scene: Scene, kind, *, before: Iterable[Access] = (), after: Iterabl
             for direction, bundle in enumerate((dut.east_out, dut.west_out)):
                 valid = ctx.get(bundle.valid)
                 for stream in range(config.streams):
+                    if cycle and not valid >> stream & 1:
+                        assert not ctx.get(bundle.data[stream]), f"stream {stream} carries what is not valid"
                     if cycle and valid >> stream & 1:
                         outputs[direction, stream, cycle - 1] = _unpack(
                             ctx.get(bundle.data[stream]), config.lanes

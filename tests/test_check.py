@@ -30,15 +30,14 @@ def dispatches(program, queue):
     run = expand(program)
     assert not run.faults
     found = []
-    for d in run.dispatches:
-        if d.queue != queue:
+    for g in run.groups():
+        if g.queue != queue:
             continue
-        columns = {
-            n: addresses(run, d, n, w) for n, w, _ in slot_fields(program.config, queue, d.instruction.op)
-        }
-        for k, cycle in enumerate(d.times):
-            values = d.instruction.args | {n: int(c[k]) for n, c in columns.items()}
-            found.append((int(cycle), d.instruction.op, tuple(sorted(values.items()))))
+        op = g.instruction.op
+        columns = {n: addresses(run, g, n, w) for n, w, _ in slot_fields(program.config, queue, op)}
+        for k, cycle in enumerate(g.times):
+            values = g.instruction.args | {n: int(c[k]) for n, c in columns.items()}
+            found.append((int(cycle), op, tuple(sorted(values.items()))))
     return sorted(found)
 
 

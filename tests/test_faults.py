@@ -19,6 +19,7 @@ QUICK = (
     "token FIFO off by one",
     "hop drops valid",
     "loop count off by one",
+    "last entry of a load is lost",
     "cycle of a violation off by one",
 )
 
@@ -42,7 +43,7 @@ def test_all_faults_fit_the_sources():
 def test_the_list_covers_every_slice():
     assert len(FAULTS) >= 12
     assert len({f.name for f in FAULTS}) == len(FAULTS)
-    assert {f.slice for f in FAULTS} >= {"host", "mem", "mxm", "sxm", "vxm", "icu", "hop"}
+    assert {f.slice for f in FAULTS} >= {"host", "mem", "mxm", "sxm", "vxm", "icu", "hop", "port"}
     assert {f.slice for f in FAULTS if f.name in QUICK} == {f.slice for f in FAULTS}
     assert set(QUICK) <= {f.name for f in FAULTS}
 

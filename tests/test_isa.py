@@ -145,7 +145,12 @@ def test_fields_do_not_overlap():
         ("vxm0.chain", Instruction("CHAIN", CHAIN | {"b": 3, "to": 1}), "b=SELF does not exist"),
         ("vxm0.chain", Instruction("CHAIN", CHAIN | {"accumulate": 1}), "set q"),
         ("vxm0.chain", Instruction("CHAIN", CHAIN | {"q": 1, "to": 2}), "registers hold floats"),
-        ("vxm0.chain", Instruction("CHAIN", CHAIN | {"a": 3, "a_at": 8, "to": 1}), "a_at=8 is outside 0..7"),
+        (
+            "vxm0.chain",
+            Instruction("CHAIN", CHAIN | {"a": 3, "a_at": 16, "to": 1}),
+            "a_at=16 is outside 0..15",
+        ),
+        ("vxm0.chain", Instruction("CHAIN", CHAIN | {"a": 4, "a_at": 8, "to": 1}), "a_at=8 is outside 0..7"),
         ("vxm0.chain", Instruction("CHAIN", CHAIN | {"a_at": 3, "to": 1}), "a_at=W1 starts no word"),
     ],
 )

@@ -36,7 +36,7 @@ def test_a_seed_is_a_program(tmp_path):
 
 def test_illegal_programs_violate_in_every_way():
     kinds = set()
-    for seed in range(2 * len(ViolationKind)):
+    for seed in range(3 * len(ViolationKind)):
         program, what = illegal(TINY, seed)
         violation = golden_outcome(program)[1].violation
         assert violation is not None and what

@@ -29,6 +29,13 @@ target_option = click.option(
     show_default=True,
     help="What runs the program.",
 )
+position_option = click.option(
+    "--position",
+    "positions",
+    type=click.IntRange(min=0, max=(1 << 16) - 1),
+    multiple=True,
+    help="Position to show a run for; may be repeated. First, middle and last if left out.",
+)
 
 
 def load(name: str) -> TileConfig:
@@ -63,3 +70,18 @@ def report(data: dict[str, Any], json_path: str | None) -> None:
         click.echo(text)
     else:
         Path(json_path).write_text(text + "\n")
+
+
+def registers_of(texts: tuple[str, ...]) -> dict[int, int]:
+    """Register contents from ``X2=5``."""
+    import re
+
+    contents = {}
+    for text in texts:
+        match = re.fullmatch(r"[Xx](\d+)=(\w+)", text)
+        try:
+            x, value = int(match[1]), int(match[2], 0)  # type: ignore[index]
+        except (TypeError, ValueError):
+            raise click.UsageError(f"--register {text}: write it as X2=5") from None
+        contents[x] = value
+    return contents

@@ -142,7 +142,7 @@ def _emit(nodes: Iterable[Node], start: int, end: int) -> list[Instruction]:
     words: list[Instruction] = []
     at, absorbs = start, False
     for node in nodes:
-        _wait(words, node.start - at, absorbs)
+        wait(words, node.start - at, absorbs)
         if isinstance(node, Loop):
             body = _emit(node.body, node.first, node.first + node.period)
             loop = {"count": node.count, "index": 0, "length": len(body), "step": node.step}
@@ -151,11 +151,11 @@ def _emit(nodes: Iterable[Node], start: int, end: int) -> list[Instruction]:
             words.append(node.placed.instruction)
         # The gap of a loop's last word belongs to every iteration, so a wait behind a loop takes a NOP.
         at, absorbs = node.end, isinstance(node, Word)
-    _wait(words, end - at, absorbs)
+    wait(words, end - at, absorbs)
     return words
 
 
-def _wait(words: list[Instruction], cycles: int, absorbs: bool) -> None:
+def wait(words: list[Instruction], cycles: int, absorbs: bool) -> None:
     """Let ``cycles`` pass: in the gap of the last word if it can take them, else in NOPs."""
     if absorbs and cycles:
         gap = min(cycles, _MAX_GAP)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from lpu.arch import TileConfig
 from lpu.isa import LOOP_INDEX, Instruction, layout, queue_names
-from lpu.program import Program
+from lpu.program import Program, ProgramError
 from lpu.timing import INDEX_VISIBLE, LOOP_CYCLES, SYNC_CYCLES
 
 #: Words after which a program is taken never to end.
 MAX_WORDS = 4_000_000
+#: Stands for an index register's value where it depends on data.
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -40,21 +43,66 @@ class Dispatch:
 
 @dataclass
 class Registers:
-    """What is known of the index registers, over time; a value of None depends on data."""
+    """What is known of the index registers, over time; a value of None depends on data.
 
-    history: dict[int, list[tuple[int, int | None]]] = field(default_factory=dict)
+    Attributes
+    ----------
+    start : contents at the start of the run; 0 where left out. tokens : what POP finds. loaded : what LDX finds.
+    """
+
+    start: Mapping[int, int] = field(default_factory=dict)
     tokens: list[int] = field(default_factory=list)
+    loaded: list[int] = field(default_factory=list)
+    #: Register -> cycles of its writes, and the values written, both with the start of the run in front.
+    written: dict[int, tuple[list[int], list[int | None]]] = field(default_factory=dict)
 
     def write(self, x: int, cycle: int, value: int | None) -> None:
         """A write dispatched at ``cycle``."""
-        self.history.setdefault(x, [(-INDEX_VISIBLE, 0)]).append((cycle, value))
+        cycles, values = self.written.setdefault(x, ([-INDEX_VISIBLE], [self.start.get(x, 0)]))
+        cycles.append(cycle)
+        values.append(value)
 
     def read(self, x: int, cycle: int, delay: int = INDEX_VISIBLE) -> int | None:
         """Value for a dispatch at ``cycle``; ``delay`` 1 for operands within the host port's queue."""
-        if x == 0 or x not in self.history:
-            return 0
-        seen = self.history[x]
-        return seen[bisect_right(seen, cycle - delay, key=lambda entry: entry[0]) - 1][1]
+        if x == 0 or x not in self.written:
+            return self.start.get(x, 0) if x else 0
+        cycles, values = self.written[x]
+        return values[bisect_right(cycles, cycle - delay) - 1]
+
+    def read_all(self, x: int, at: np.ndarray) -> np.ndarray:
+        """:meth:`read` for many dispatches once the run is over; :data:`UNKNOWN` for None."""
+        if x == 0 or x not in self.written:
+            return np.full(len(at), self.read(x, 0), dtype=np.int64)
+        cycles, values = self.written[x]
+        known = np.array([UNKNOWN if v is None else v for v in values], dtype=np.int64)
+        return known[np.searchsorted(cycles, at - INDEX_VISIBLE, side="right") - 1]
+
+
+@dataclass(frozen=True)
+class Group:
+    """All dispatches of one queue word in a run, however often the queue came by: number, cycle and loops of each visit.
+
+    ``numbers``: int64 [visits], places in :attr:`Expansion.dispatches`. ``cycles``: int64 [visits]. ``loops``: int64
+    [visits, levels], innermost first.
+    """
+
+    queue: str
+    word: int
+    instruction: Instruction
+    numbers: np.ndarray
+    cycles: np.ndarray
+    loops: np.ndarray
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Dispatch cycles, int64 [visits * count]."""
+        x = self.instruction
+        return (self.cycles[:, None] + x.interval * np.arange(x.count, dtype=np.int64)).reshape(-1)
+
+    @cached_property
+    def who(self) -> np.ndarray:
+        """Which of ``numbers`` each of ``times`` belongs to."""
+        return np.repeat(self.numbers, self.instruction.count)
 
 
 @dataclass
@@ -65,6 +113,20 @@ class Expansion:
     cycles: int
     registers: Registers
     faults: list[tuple[int, str]]
+
+    def groups(self) -> list[Group]:
+        """The dispatches word by word, in order of queue and word: for work on whole columns."""
+        visits: dict[tuple[str, int], list[int]] = {}
+        for number, d in enumerate(self.dispatches):
+            visits.setdefault((d.queue, d.word), []).append(number)
+        found = []
+        for (queue, word), numbers in sorted(visits.items()):
+            seen = [self.dispatches[n] for n in numbers]
+            levels = max(len(d.loops) for d in seen)
+            loops = np.array([d.loops + (0,) * (levels - len(d.loops)) for d in seen], dtype=np.int64)
+            cycles = np.array([d.cycle for d in seen], dtype=np.int64)
+            found.append(Group(queue, word, seen[0].instruction, np.array(numbers), cycles, loops))
+        return found
 
 
 class _Queue:
@@ -92,10 +154,31 @@ class _Queue:
         self.at += 1
 
 
-def expand(program: Program, entry: str = "main", tokens: Sequence[int] = ()) -> Expansion:
-    """Run every queue from an entry. ``tokens``: what POP finds. Faults: (cycle, text)."""
+def expand(
+    program: Program,
+    entry: str = "main",
+    tokens: Sequence[int] = (),
+    *,
+    registers: Mapping[int, int] | None = None,
+    loaded: Sequence[int] = (),
+) -> Expansion:
+    """Run every queue from an entry. Faults: (cycle, text).
+
+    ``tokens``: what POP finds, ``loaded``: what LDX finds, both in order; what they find beyond that depends on data.
+    ``registers``: contents of index registers at the start; zero where left out.
+
+    Raises ProgramError for an entry that the program lacks and a register or value that cannot be.
+    """
     config = program.config
-    run = Expansion([], 0, Registers(tokens=list(tokens)), [])
+    if entry not in program.entries:
+        raise ProgramError(f"the program has no entry {entry!r}: it has {', '.join(program.entries)}")
+    for x, value in (registers or {}).items():
+        if not (0 < x < config.index_registers and 0 <= value < 1 << 16):
+            raise ProgramError(
+                f"X{x}={value} at the start: {config.name} has X1 to X{config.index_registers - 1}, of 16 bits"
+            )
+    start = Registers(dict(registers or {}), list(tokens), [v % (1 << 16) for v in loaded])
+    run = Expansion([], 0, start, [])
     queues = [_Queue(n, list(program.queues.get(n, ())), program.entries[entry]) for n in queue_names(config)]
     queues = [q for q in queues if q.words]
     ready: list[tuple[int, int, int]] = []
@@ -152,7 +235,7 @@ def _step(config: TileConfig, run: Expansion, q: _Queue) -> None:
         return
     if x.op not in ("NOP", "NOTIFY"):
         run.dispatches.append(Dispatch(q.name, q.at, x, q.cycle, q.indices()))
-    if layout(config, q.name).queue.endswith(".port"):
+    if q.name.endswith(".port"):
         _host(run.registers, x, q.cycle)
     q.advance(q.cycle + (x.count - 1) * x.interval + 1 + x.gap)
 
@@ -202,9 +285,9 @@ def _host(registers: Registers, x: Instruction, cycle: int) -> None:
                     value = (((value + x.args["add"]) % (1 << 16)) >> x.args["shift"]) % (1 << x.args["bits"])
                 registers.write(x.args["x"], at, value)
         case "LDX" | "POP":
+            source = registers.tokens if x.op == "POP" else registers.loaded
             for k in range(x.count):
-                known = registers.tokens.pop(0) if x.op == "POP" and registers.tokens else None
-                registers.write(x.args["x"], cycle + k * x.interval, known)
+                registers.write(x.args["x"], cycle + k * x.interval, source.pop(0) if source else None)
 
 
 def resolve(registers: Registers, select: int, loops: tuple[int, ...], cycle: int) -> int | None:
@@ -215,23 +298,21 @@ def resolve(registers: Registers, select: int, loops: tuple[int, ...], cycle: in
     return registers.read(select, cycle)
 
 
-def addresses(run: Expansion, dispatch: Dispatch, name: str, width: int) -> np.ndarray | None:
-    """A slot field of every dispatch of a word, before the field cuts it off; None if it depends on data.
+def addresses(run: Expansion, group: Group, name: str, width: int) -> np.ndarray:
+    """A slot field at each of a group's dispatches, before the field cuts it off; :data:`UNKNOWN` if it depends on data.
 
     ``width``: bits of the slot.
     """
-    x = dispatch.instruction
+    x = group.instruction
     base = (x.args[name] + x.strides.get(name, 0) * np.arange(x.count, dtype=np.int64)) % (1 << width)
     select = x.index.get(name, 0)
-    if not select:
+    if LOOP_INDEX <= select < LOOP_INDEX + group.loops.shape[1]:
+        return (base + group.loops[:, select - LOOP_INDEX, None]).reshape(-1)
+    base = np.tile(base, len(group.cycles))
+    if not select or select >= LOOP_INDEX:
         return base
-    if select >= LOOP_INDEX:
-        extra = resolve(run.registers, select, dispatch.loops, dispatch.cycle)
-        return None if extra is None else base + extra
-    values = [run.registers.read(select, int(t)) for t in dispatch.times]
-    if any(v is None for v in values):
-        return None
-    return base + np.array(values, dtype=np.int64)
+    extra = run.registers.read_all(select, group.times)
+    return np.where(extra == UNKNOWN, UNKNOWN, base + extra)
 
 
 def slot_fields(config: TileConfig, queue: str, op: str) -> Iterator[tuple[str, int, int]]:
