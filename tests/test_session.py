@@ -9,12 +9,13 @@ from golden.numerics import from_float64, to_float64
 from golden.reference import Reference
 from golden.session import ReferenceSession
 from lpu.arch import PRESETS, FloatFormat
-from lpu.program import Program
-from lpu.runtime.cycles import FormulaError, evaluate
+from lpu.program import Program, ProgramError
+from lpu.runtime.cycles import evaluate
 from lpu.runtime.generate import Generation
 from lpu.runtime.machine import Result, Violation, ViolationKind
 from lpu.runtime.sampling import Sampler, SamplingError
 from lpu.runtime.session import Session, SessionError, float_values
+from lpu.timing import LOOP_CYCLES
 from tests.models_tools import random_graph
 
 TINY = PRESETS["tiny"]
@@ -45,7 +46,8 @@ class FakeMachine:
     def run(self, entry="main", max_cycles=0):
         self.log.append(entry)
         if entry == "state":
-            self.token, self.position = self.tokens.pop(0), self.tokens.pop(0)
+            self.token, self.position, self.count = self.tokens[:3]
+            del self.tokens[:3]
             return Result(3, None, 0)
         at = self.position
         if entry == "prefill":
@@ -54,14 +56,17 @@ class FakeMachine:
                 self.seen[at + n] = self.tokens.pop(0)
             self.position += CHUNK
             return Result(100 + 2 * at + self.extra, self.violation, 40)
-        assert at < POSITIONS
-        self.seen[at] = self.token
+        cycles = LOOP_CYCLES
+        for at in range(self.position, self.position + self.count):
+            assert at < POSITIONS
+            self.seen[at] = self.token
+            self.token = (self.token + 3) % VOCABULARY
+            self.out.append(self.token)
+            cycles += 50 + 8 * (at // 4) - LOOP_CYCLES
+        self.position += self.count
         self.logits = np.full(8, 0.0)
-        self.token = (self.token + 3) % VOCABULARY
         self.logits[self.token] = 5.0
-        self.position += 1
-        self.out.append(self.token)
-        return Result(50 + 8 * (at // 4) + self.extra, self.violation, 20)
+        return Result(cycles + self.extra, self.violation, 20 * self.count)
 
     def read_memory(self, name, start, count):
         assert (name, start, count) == ("mem0", 7, 2)
@@ -128,6 +133,22 @@ def test_sampling_sets_the_state():
     assert (machine.token, machine.position) == (0, 1)
     assert session.step(Second(1.0)).token == 0
     assert machine.seen == {0: 2, 1: 0}
+
+
+def test_a_burst():
+    machine = FakeMachine()
+    session = Session(machine, program())
+    session.start([1, 2])
+    burst = session.burst(3)
+    assert burst.tokens == (5, 2, 5)
+    assert machine.seen == {0: 1, 1: 2, 2: 5, 3: 2}
+    assert burst.cycles == burst.predicted == 3 * 50 - 2 * LOOP_CYCLES
+    assert burst.passes == 60
+    # What follows goes on from there.
+    assert session.step().token == 2
+    assert machine.seen[4] == 5
+    room = min(TINY.token_fifo, POSITIONS - 5)
+    assert f"1 to {room} are possible at position 5" in refused(session.burst, room + 1)
 
 
 def refused(call, *arguments):
@@ -249,7 +270,7 @@ def test_formulas(p):
     ],
 )
 def test_formulas_that_are_none(formula):
-    with pytest.raises(FormulaError) as caught:
+    with pytest.raises(ProgramError) as caught:
         evaluate(formula, position=3)
     assert "\n" not in str(caught.value)
     assert repr(formula) in str(caught.value)
