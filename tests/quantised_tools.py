@@ -125,12 +125,17 @@ def tokens_of(graph: Quantised, count: int, seed: int = 1) -> list[int]:
 
 
 class Session:
-    """A compiled network on a machine, in step with its emulation; every difference is an assertion with the position."""
+    """A compiled network on a machine, in step with its emulation; every difference is an assertion with the position.
+
+    ``position`` may be set back.
+    """
 
     def __init__(self, graph: Quantised, program: Program, machine: Machine):
         self.program, self.machine = program, machine
         self.emulation = Emulation(graph, program.config.float_format)
         self.position = 0
+        #: Tokens that a prefill takes; 0 for none.
+        self.chunk = program.symbols["model"]["chunk"]
         machine.load(program)
 
     def state(self, token: int, tokens: int = 1) -> None:
@@ -154,7 +159,7 @@ class Session:
     def step(self, token: int) -> int:
         """Decode one token; returns the next one."""
         self.state(token)
-        expected = self.emulation.step(token)
+        expected = self.emulation.step(token, self.position)
         self.run("decode")
         wrong = np.flatnonzero(self.logits() != expected)
         assert not len(wrong), (
@@ -171,5 +176,5 @@ class Session:
         self.state(0)
         self.machine.push_tokens(tokens)
         self.run("prefill")
-        self.emulation.extend(tokens)
+        self.emulation.extend(tokens, self.position)
         self.position += len(tokens)
