@@ -7,8 +7,7 @@ step's cycle follows from the first one's; which streams the nets take is left o
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -39,6 +38,10 @@ PLAIN_CHAIN = {
     "acc": 0,
     "mask": 0,
 }
+
+
+#: (resource, first cycle, bits from that cycle on).
+Use = tuple[Place, int, int]
 
 
 @dataclass
@@ -88,10 +91,30 @@ class Net:
 
 @dataclass(frozen=True)
 class Variant:
-    """A flow with its streams chosen. ``uses``: resource -> bit n set if it is taken in cycle n - ``offset`` of the flow."""
+    """A flow with its streams chosen.
 
-    steps: tuple[tuple[int, Step, Instruction], ...]
-    uses: tuple[tuple[Place, int, int], ...]
+    Parameters
+    ----------
+    flow : whose it is. codes : the stream of each net.
+    uses : (resource, first cycle, bits): bit n is set if the resource is taken n cycles behind the first.
+    """
+
+    flow: Flow
+    codes: tuple[int, ...]
+    uses: tuple[Use, ...]
+
+    @property
+    def steps(self) -> list[tuple[int, Step, Instruction]]:
+        """(cycle in the flow, step, word with its streams). Made on demand: most variants are tried and dropped."""
+        fields: dict[int, dict[str, int]] = {}
+        for net, code in zip(self.flow.nets, self.codes, strict=True):
+            fields.setdefault(id(net.source), {})[net.field] = code
+            for sink in net.sinks:
+                fields.setdefault(id(sink.step), {})[sink.field] = code
+        return [
+            (s.at or 0, s, replace(s.instruction, args={**s.instruction.args, **fields.get(id(s), {})}))
+            for s in self.flow.steps
+        ]
 
 
 @dataclass
@@ -110,6 +133,7 @@ class Flow:
     polite: bool = False
     steps: list[Step] = field(default_factory=list)
     nets: list[Net] = field(default_factory=list)
+    _touches: list[tuple[int, Touch, Step]] | None = None
 
     def step(
         self,
@@ -192,25 +216,16 @@ class Flow:
     # Variants ------------------------------------------------------------------------------------
 
     def variants(self) -> Iterator[Variant]:
-        """Every choice of streams, best first. Raises GraphError if the floorplan has no route for a net."""
+        """Every choice of streams, best first. Raises ValueError if the floorplan has no route for a net."""
         self.settle()
-        fixed = self._uses()
-        for codes in itertools.product(*(self._routes(net) for net in self.nets)):
-            fields: dict[int, dict[str, int]] = {}
-            uses = dict(fixed)
-            clash = False
-            for net, code in zip(self.nets, codes, strict=True):
-                fields.setdefault(id(net.source), {})[net.field] = code
-                for sink in net.sinks:
-                    fields.setdefault(id(sink.step), {})[sink.field] = code
-                clash |= self._occupy(uses, net, code)
-            if clash:
-                continue
-            steps = tuple(
-                (s.at or 0, s, replace(s.instruction, args={**s.instruction.args, **fields.get(id(s), {})}))
-                for s in self.steps
-            )
-            yield Variant(steps, tuple(_packed(uses)))
+        fixed = tuple(_packed(self._uses()))
+        choices = [[(code, self._diagonals(net, code)) for code in self._routes(net)] for net in self.nets]
+        for chosen in _apart(choices, {}):
+            taken: dict[Place, int] = {}
+            for _, diagonals in chosen:
+                for key, bits in diagonals:
+                    taken[key] = taken.get(key, 0) | bits
+            yield Variant(self, tuple(code for code, _ in chosen), fixed + tuple(_packed(taken)))
 
     def _uses(self) -> dict[Place, int]:
         """Cycles taken of queues and of the VXM's stages, bit _BASE + n for cycle n."""
@@ -241,20 +256,15 @@ class Flow:
                         _take(uses, (step.slice, stage), cycles, x)
         return uses
 
-    def _occupy(self, uses: dict[Place, int], net: Net, code: int) -> bool:
-        """Add a net's diagonals; whether it meets another net of the flow."""
+    def _diagonals(self, net: Net, code: int) -> Diagonals:
+        """(byte stream, bits) of the diagonals that a net takes, bit _BASE + n for that of cycle n."""
         x, position = net.source.instruction, self.config.position(net.source.slice)
         (result,) = timing.results(x, self.config)
         start = (net.source.at or 0) + result.at + (position if code & 1 else -position)
         bits = 0
         for k in range(x.count):
             bits |= 1 << (_BASE + start + k * x.interval)
-        clash = False
-        for byte in range(net.bytes):
-            key = ("stream", code + 2 * byte)
-            clash |= bool(uses.get(key, 0) & bits)
-            uses[key] = uses.get(key, 0) | bits
-        return clash
+        return tuple((("stream", code + 2 * byte), bits) for byte in range(net.bytes))
 
     def _routes(self, net: Net) -> list[int]:
         """Stream codes a net may take."""
@@ -270,15 +280,37 @@ class Flow:
             found = [code + 2 * byte for byte in (0, 2) for code in found]
         return found
 
-    def touches(self, variant: Variant) -> Iterable[tuple[int, Touch, Step]]:
-        """(cycle in the flow of the dispatch, touch, step) of all state the flow uses."""
-        for at, step, x in variant.steps:
-            for k, touch in touches(self.config, step.queue, x, step.region):
-                yield at + k * x.interval, touch, step
+    def touches(self) -> list[tuple[int, Touch, Step]]:
+        """(cycle in the flow of the dispatch, touch, step) of all state the flow uses, whatever its streams."""
+        if self._touches is None:
+            self._touches = [
+                ((step.at or 0) + k * step.instruction.interval, touch, step)
+                for step in self.steps
+                for k, touch in touches(self.config, step.queue, step.instruction, step.region)
+            ]
+        return self._touches
 
 
 #: Bit of cycle 0 in the sets of cycles while they are built: streams count from the row's far end.
 _BASE = 64
+
+
+Diagonals = tuple[tuple[Place, int], ...]
+
+
+def _apart(
+    choices: Sequence[Sequence[tuple[int, Diagonals]]], taken: dict[Place, int]
+) -> Iterator[tuple[tuple[int, Diagonals], ...]]:
+    """One of each of the choices, in the order of itertools.product, such that no diagonal is taken twice."""
+    if not choices:
+        yield ()
+        return
+    for choice in choices[0]:
+        if any(taken.get(key, 0) & bits for key, bits in choice[1]):
+            continue
+        more = taken | {key: taken.get(key, 0) | bits for key, bits in choice[1]}
+        for rest in _apart(choices[1:], more):
+            yield (choice, *rest)
 
 
 def _take(uses: dict[Place, int], resource: Place, cycles: Iterable[int], x: Instruction) -> None:
@@ -288,8 +320,8 @@ def _take(uses: dict[Place, int], resource: Place, cycles: Iterable[int], x: Ins
             uses[resource] = uses.get(resource, 0) | bit
 
 
-def _packed(uses: dict[Place, int]) -> Iterator[tuple[Place, int, int]]:
-    """(resource, first cycle, bits from that cycle on)."""
+def _packed(uses: dict[Place, int]) -> Iterator[Use]:
+    """Bit sets without the zeros in front."""
     for resource, bits in uses.items():
         low = (bits & -bits).bit_length() - 1
         yield resource, low - _BASE, bits >> low

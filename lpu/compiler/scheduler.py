@@ -93,12 +93,12 @@ class Timeline:
             self._low[queue] = max(self._low.get(queue, 0), before.get(queue, 0), count.seen) + LOOP_CYCLES
         was = {place: _State(s.seen, s.read) for place, s in self._state.items()}
         body: list[Placed] = []
-        touched: list[tuple[Flow, Variant, int]] = []
+        touched: list[tuple[Flow, int]] = []
         used: dict[Place, tuple[int, int]] = {}
         for flow in flows:
             cycle, variant = self._compact(flow, used)
             body += self._commit(flow, variant, cycle)
-            touched.append((flow, variant, cycle))
+            touched.append((flow, cycle))
             used = _windows(used, variant, cycle)
         period = max(stop - start for start, stop in used.values())
         period = max(period, self._carried(touched))
@@ -131,7 +131,7 @@ class Timeline:
         for variant in flow.variants():
             if bound is None:
                 # State does not depend on the choice of streams.
-                bound = max(not_before, self._ready(flow, variant))
+                bound = max(not_before, self._ready(flow))
             cycle = self._gap(variant, bound, None if best is None else best[0])
             if cycle is not None and (best is None or cycle < best[0]):
                 best = cycle, variant
@@ -150,7 +150,7 @@ class Timeline:
         bound: int | None = None
         for variant in flow.variants():
             if bound is None:
-                bound = max(0, self._ready(flow, variant))
+                bound = max(0, self._ready(flow))
             cycle = self._gap(variant, bound, None)
             if cycle is not None:
                 windows = _windows(used, variant, cycle)
@@ -160,10 +160,10 @@ class Timeline:
         _, cycle, _, variant = min(found)
         return cycle, variant
 
-    def _ready(self, flow: Flow, variant: Variant) -> int:
+    def _ready(self, flow: Flow) -> int:
         """First cycle in which everything the flow reads is there and nothing it writes is still wanted."""
         bound = 0
-        for at, touch, _ in flow.touches(variant):
+        for at, touch, _ in flow.touches():
             state = self._state.get(touch.place)
             if state is None:
                 continue
@@ -180,22 +180,26 @@ class Timeline:
         cycle = bound
         for resource, first, _ in variant.uses:
             cycle = max(cycle, self._low.get(resource, 0) - first)
-        uses = [(self._busy.get(resource, 0), first, bits) for resource, first, bits in variant.uses]
+        uses = [
+            (busy, first + _SHIFT, bits, not bits & (bits + 1))
+            for resource, first, bits in variant.uses
+            if (busy := self._busy.get(resource, 0)) >> (cycle + first + _SHIFT)
+        ]
         stop = cycle + _PATIENCE if limit is None else limit
-        while cycle < stop:
-            for busy, first, bits in uses:
-                at = cycle + first + _SHIFT
-                if busy >> at & bits:
-                    break
-            else:
-                return cycle
-            cycle += 1
-        return None
-
-    def _crowded(self, flow: Flow) -> GraphError:
-        return GraphError(
-            f"{flow.label}: on the streams of {self.config.name} its values meet each other; use more streams or wider taps"
-        )
+        # Who said no last is asked until it says yes; then everybody has to agree once more.
+        agreed, n = 0, 0
+        while agreed < len(uses):
+            busy, first, bits, solid = uses[n]
+            met = busy >> (cycle + first) & bits
+            if not met:
+                agreed, n = agreed + 1, (n + 1) % len(uses)
+                continue
+            # A run without holes meets the last busy cycle until it begins behind it.
+            cycle += met.bit_length() if solid else 1
+            agreed = 0
+            if cycle >= stop:
+                return None
+        return cycle if cycle < stop else None
 
     # Bookkeeping ---------------------------------------------------------------------------------
 
@@ -204,7 +208,7 @@ class Timeline:
             at = cycle + first
             self._busy[resource] = self._busy.get(resource, 0) | bits << (at + _SHIFT)
             self._high[resource] = max(self._high.get(resource, 0), at + bits.bit_length())
-        for at, touch, _ in flow.touches(variant):
+        for at, touch, _ in flow.touches():
             state = self._state.setdefault(touch.place, _State())
             when = cycle + at + touch.at
             if touch.write:
@@ -218,12 +222,12 @@ class Timeline:
             self.end = max(self.end, last + last_effect(x, self.config) + 1)
         return placed
 
-    def _carried(self, touched: Sequence[tuple[Flow, Variant, int]]) -> int:
+    def _carried(self, touched: Sequence[tuple[Flow, int]]) -> int:
         """The shortest period at which no iteration disturbs the one before it."""
         reads: dict[Place, tuple[int, int]] = {}
         writes: dict[Place, tuple[int, int, bool]] = {}
-        for flow, variant, cycle in touched:
-            for at, touch, step in flow.touches(variant):
+        for flow, cycle in touched:
+            for at, touch, step in flow.touches():
                 if step.varies and step.region == touch.place:
                     continue
                 when = cycle + at + touch.at
