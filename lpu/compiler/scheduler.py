@@ -201,6 +201,11 @@ class Timeline:
                 return None
         return cycle if cycle < stop else None
 
+    def _crowded(self, flow: Flow) -> GraphError:
+        return GraphError(
+            f"{flow.label}: on the streams of {self.config.name} its values meet each other; use more streams or wider taps"
+        )
+
     # Bookkeeping ---------------------------------------------------------------------------------
 
     def _commit(self, flow: Flow, variant: Variant, cycle: int) -> list[Placed]:
