@@ -23,7 +23,7 @@ MODEL = Path(__file__).parents[2] / "models" / "stories192k"
 )
 @click.pass_context
 def command(ctx: click.Context, config_name: str, prompt: str, tokens: int, target: str) -> None:
-    """Tell a story: the project's own language model on the simulated chip.
+    """Tell a story with the project's own model on the RTL.
 
     The text comes token by token, then the cycles, predicted and counted. The first run builds the simulator, which takes
     minutes.
