@@ -71,8 +71,8 @@ def rain(t: Teller) -> None:
         "it was so [cozy|much fun] that they forgot the rain.",
     )
     t.say(
-        "when they looked out, the sun was back, and there was a rainbow over {place}!",
-        "in the evening, the rain stopped. they [jumped in the puddles|saw a big rainbow].",
+        "when {hero} looked out, the sun was back, and there was a rainbow over {place}!",
+        "in the evening, the rain stopped. {hero} and {friend} [jumped in the puddles|saw a big rainbow].",
     )
     t.say(
         "{hero} learned that a rainy day can be a good day.",
