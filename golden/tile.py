@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.c2c import C2c
 from golden.fabric import DISPATCH, READ, Fabric
 from golden.host import Host
 from golden.icu import Queue, State, take_apart
@@ -21,9 +22,10 @@ from lpu.program import Program
 from lpu.runtime.machine import MAX_CYCLES, MachineError, Result, ViolationKind
 
 Trace = Callable[[int, str, Instruction], None]
-AnySlice = Host | Mem | Mxm | Sxm | Vxm
+AnySlice = C2c | Host | Mem | Mxm | Sxm | Vxm
 
 _SLICES: dict[SliceKind, type[AnySlice]] = {
+    SliceKind.C2C: C2c,
     SliceKind.HOST: Host,
     SliceKind.MEM: Mem,
     SliceKind.MXM: Mxm,
@@ -54,7 +56,7 @@ class Tile:
 
     Attributes
     ----------
-    slices : name -> slice; a link's place in the row is empty.
+    slices : name -> slice.
     """
 
     def __init__(self, config: TileConfig, trace: Trace | None = None):
@@ -64,7 +66,6 @@ class Tile:
         self.slices: dict[str, AnySlice] = {
             name: _SLICES[spec.kind](self.fabric, name)
             for spec, name in zip(config.floorplan, config.slice_names, strict=True)
-            if spec.kind in _SLICES
         }
         self._host = self._named(Host, "host0")
         self._queues = [Queue(config, name) for name in queue_names(config)]
@@ -120,6 +121,12 @@ class Tile:
 
         Raises Timeout or Deadlock (both MachineError) if it does not end.
         """
+        self.start(entry)
+        self.advance(None, max_cycles)
+        return self.result()
+
+    def start(self, entry: str = "main") -> None:
+        """Every queue at the entry's word, in cycle 0. Raises MachineError for an unknown entry."""
         if entry not in self._entries:
             raise MachineError(f"the program has no entry {entry!r}: it has {', '.join(self._entries)}")
         fabric = self.fabric
@@ -132,17 +139,34 @@ class Tile:
         self._running = len(self._queues)
         self._last_halt = 0
         self._waiting: list[Queue] = []
+
+    def advance(self, until: int | None, max_cycles: int = MAX_CYCLES) -> int | None:
+        """Go on through all cycles before ``until``, or to the end; the next cycle in which anything happens, if any.
+
+        Raises Timeout.
+        """
+        fabric = self.fabric
         while fabric.advance():
+            if until is not None and fabric.now >= until:
+                return fabric.now
             if self._running and fabric.now > max_cycles:
                 raise Timeout(
                     f"no end after {max_cycles} cycles: {self._unfinished()} run on; "
                     "raise max_cycles or look for a loop"
                 )
             fabric.execute()
+        return None
+
+    def result(self) -> Result:
+        """What a run left behind that has come to its end. Raises Deadlock if it has not."""
+        fabric = self.fabric
         if self._running:
             raise Deadlock(
                 f"deadlock in cycle {fabric.now}: {self._unfinished()} wait in SYNC and no NOTIFY is left"
             )
+        for unit in self.slices.values():
+            if isinstance(unit, C2c):
+                unit.settle(self._last_halt)
         passes = sum(s.passes for s in self.slices.values() if isinstance(s, Mxm))
         return Result(self._last_halt, fabric.violation, passes)
 

@@ -10,36 +10,30 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lpu.floorplan import ConfigError, SliceKind, SliceSpec, format_floorplan, parse_floorplan
 
-class ConfigError(ValueError):
-    """A configuration that cannot be built; the message names the parameter, the limit and the remedy."""
+__all__ = [
+    "LINK_WIDTHS",
+    "PRESETS",
+    "ConfigError",
+    "FloatFormat",
+    "SliceKind",
+    "SliceSpec",
+    "TileConfig",
+    "clog2",
+    "format_floorplan",
+    "load_config",
+    "parse_floorplan",
+]
 
 
 def clog2(n: int) -> int:
     """Bits that number ``n`` things, at least 1 (a zero-width field exports badly)."""
     return max(1, (n - 1).bit_length())
-
-
-class SliceKind(StrEnum):
-    """Kinds of functional slice."""
-
-    #: Host port: token and vector FIFOs, index registers, lane masks.
-    HOST = "host"
-    #: SRAM words of `lanes` x 32 bit.
-    MEM = "mem"
-    #: Weight-resident systolic array.
-    MXM = "mxm"
-    #: Vector lanes.
-    VXM = "vxm"
-    #: Lane moves, transpose, reduction.
-    SXM = "sxm"
-    #: Chip-to-chip link; until links exist, a plain hop.
-    C2C = "c2c"
 
 
 @dataclass(frozen=True)
@@ -76,62 +70,6 @@ class FloatFormat:
 
 
 @dataclass(frozen=True)
-class SliceSpec:
-    """One slice of the floorplan.
-
-    ``inject`` and ``tap`` name the word streams the slice may drive and consume, as ``"e0"``, ``"w1"`` (direction and
-    number of the aligned group of four byte streams); ``None`` means all of them. Every one left out saves a multiplexer.
-    """
-
-    kind: SliceKind
-    depth: int = 0
-    inject: tuple[str, ...] | None = None
-    tap: tuple[str, ...] | None = None
-
-
-def parse_floorplan(text: str) -> tuple[SliceSpec, ...]:
-    """Specs from text, west to east: ``"host mem:512 mxm vxm"``.
-
-    A number after ``mem:`` is its depth in words. ``vxm<e0,e1>w1`` taps word streams e0 and e1 and injects on w1 alone; a
-    slice without ``<`` may use every stream.
-    """
-    specs = []
-    for word in text.split():
-        head, routed, inject = word.partition(">")
-        head, _, tap = head.partition("<")
-        name, _, depth = head.partition(":")
-        try:
-            kind = SliceKind(name)
-        except ValueError:
-            known = ", ".join(k.value for k in SliceKind)
-            raise ConfigError(f"floorplan names the unknown slice {name!r}: use one of {known}") from None
-        if depth and not depth.isdigit():
-            raise ConfigError(f"floorplan: {word!r} has no number of words after the colon")
-        if ("<" in word) != bool(routed):
-            raise ConfigError(
-                f"floorplan: {word!r} has only one of < and >: write taps between, injections behind"
-            )
-        routes = (
-            (tuple(filter(None, inject.split(","))), tuple(filter(None, tap.split(","))))
-            if routed
-            else (None, None)
-        )
-        specs.append(SliceSpec(kind, int(depth or 0), *routes))
-    return tuple(specs)
-
-
-def format_floorplan(floorplan: tuple[SliceSpec, ...]) -> str:
-    """Inverse of :func:`parse_floorplan`, for specs that restrict both or neither of taps and injections."""
-    words = []
-    for s in floorplan:
-        word = s.kind.value + (f":{s.depth}" if s.depth else "")
-        if s.tap is not None or s.inject is not None:
-            word += f"<{','.join(s.tap or ())}>{','.join(s.inject or ())}"
-        words.append(word)
-    return " ".join(words)
-
-
-@dataclass(frozen=True)
 class TileConfig:
     """Every parameter of a tile.
 
@@ -149,6 +87,7 @@ class TileConfig:
     index_registers : X registers, X0 reading as zero. masks : lane masks, mask 0 being all lanes.
     queue_depth : instruction words of each queue. loop_depth : nesting of LOOP.
     token_fifo, vector_fifo : entries of the host port's FIFOs, each way.
+    link_width : wires of a link in each direction, clock not counted: 8, 9, 12, 18 or 24.
     """
 
     name: str
@@ -170,6 +109,7 @@ class TileConfig:
     loop_depth: int = 3
     token_fifo: int = 16
     vector_fifo: int = 8
+    link_width: int = 8
 
     def __post_init__(self) -> None:
         _power("lanes", self.lanes, 4, 64)
@@ -189,6 +129,10 @@ class TileConfig:
         if self.streams % 4 or not 4 <= self.streams <= 32:
             raise ConfigError(
                 f"streams={self.streams}: use a multiple of 4 from 4 to 32 (four byte streams carry one word)"
+            )
+        if self.link_width not in LINK_WIDTHS:
+            raise ConfigError(
+                f"link_width={self.link_width}: use one of {', '.join(map(str, LINK_WIDTHS))}, which divide a flit of 72 bits"
             )
         if not 1 <= self.loop_depth <= 4:
             raise ConfigError(f"loop_depth={self.loop_depth}: use 1 to 4")
@@ -263,6 +207,40 @@ class TileConfig:
         tapped = set(self.reachable(sink, "tap"))
         return tuple(r for r in self.reachable(source, "inject") if r[0] == direction and r in tapped)
 
+    # Links ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def ports(self) -> tuple[str, ...]:
+        """Names of the link slices; a port's number is its place here."""
+        return tuple(n for n in self.slice_names if n.startswith(SliceKind.C2C.value))
+
+    def linked(self, ports: int = 2) -> TileConfig:
+        """This tile with link slices at the ends of its row: port 0 in the west, the others in the east.
+
+        Links send what the first MEM slice reads and receive what it can write, each on one stream each way. Raises
+        ConfigError for a tile that has links, or no such streams.
+        """
+        if self.ports:
+            raise ConfigError(f"{self.name} has links already: {', '.join(self.ports)}")
+        if not 1 <= ports <= 4:
+            raise ConfigError(f"{self.name} with {ports} links: use 1 to 4")
+        memory = next((n for n, s in zip(self.slice_names, self.floorplan, strict=True) if s.depth), None)
+        if memory is None:
+            raise ConfigError(f"{self.name} has no mem slice that a link could send from: add one")
+        reads, writes = self.reachable(memory, "inject"), self.reachable(memory, "tap")
+        ends = []
+        for out, back in ("we", "ew"):
+            sent = next((f"{d}{w}" for d, w in reads if d == out), None)
+            received = next((f"{d}{w}" for d, w in writes if d == back), None)
+            if sent is None or received is None:
+                side = "west" if out == "w" else "east"
+                raise ConfigError(
+                    f"{self.name}: {memory} has no stream to a link in the {side}: widen its tap or inject"
+                )
+            ends.append(SliceSpec(SliceKind.C2C, 0, (received,), (sent,)))
+        plan = (ends[0], *self.floorplan, *[ends[1]] * (ports - 1))
+        return dataclasses.replace(self, name=f"{self.name}-linked", floorplan=plan)
+
     # As data -------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -306,6 +284,10 @@ class TileConfig:
         data = self.to_dict()
         del data["name"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+#: Link widths that there are; each divides a flit of 72 bits.
+LINK_WIDTHS = (8, 9, 12, 18, 24)
 
 
 def _power(what: str, value: int, low: int, high: int) -> None:
@@ -377,9 +359,14 @@ PRESETS: dict[str, TileConfig] = {
 
 
 def load_config(name_or_path: str) -> TileConfig:
-    """A preset by name, or a JSON file of :meth:`TileConfig.to_dict`. Raises ConfigError with the known names."""
+    """A preset by name, or a JSON file of :meth:`TileConfig.to_dict`. Raises ConfigError with the known names.
+
+    ``NAME-linked`` is a preset with a link at either end.
+    """
     if name_or_path in PRESETS:
         return PRESETS[name_or_path]
+    if name_or_path.removesuffix("-linked") in PRESETS:
+        return PRESETS[name_or_path.removesuffix("-linked")].linked()
     path = Path(name_or_path)
     if path.suffix == ".json":
         try:

@@ -94,7 +94,7 @@ def _visible() -> Iterator[str]:
             line -= 1
             comment.insert(0, source[line].removeprefix("#:").strip())
         yield f"| {name} | {getattr(timing, name)} | {' '.join(comment)} |"
-    for function in (timing.pass_visible, timing.reduce_result):
+    for function in (timing.pass_visible, timing.reduce_result, timing.link_cycles, timing.link_latency):
         values = ", ".join(f"{function(c)} ({n})" for n, c in PRESETS.items())
         doc = (function.__doc__ or "").strip().split("\n")[0]
         yield f"| {function.__name__} | {values} | {doc} |"
@@ -110,7 +110,9 @@ def queue_of(config: TileConfig, unit: Unit) -> str | None:
 
 
 def _unit(unit: Unit) -> Iterator[str]:
-    queues = {name: (c, q) for name, c in PRESETS.items() if (q := queue_of(c, unit))}
+    linked = unit.slice is SliceKind.C2C
+    tiles = {name: c.linked() if linked else c for name, c in PRESETS.items()}
+    queues = {name: (c, q) for name, c in tiles.items() if (q := queue_of(c, unit))}
     widths = ", ".join(f"{layout(c, q).width} ({name})" for name, (c, q) in queues.items())
     yield f"Word width in bits: {widths}."
     yield ""

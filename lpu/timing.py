@@ -56,6 +56,13 @@ TRANSPOSE_VISIBLE = 1
 #: HOST: VPOP result.
 VPOP_RESULT = 2
 
+#: C2C: RECEIVE result; and the cycles by which a word is due later than its last beat is sent, in which it crosses pins and
+#: clock domains, is corrected, and waits for its time.
+RECEIVE_RESULT = 2
+LINK_SLACK = 32
+#: Bits of a flit, 64 of them payload, and of a frame's check.
+FLIT_BITS, FLIT_PAYLOAD, CHECK_BITS = 72, 64, 16
+
 #: VXM: cycles of each stage of the chain, input to output.
 CONVERT, MULTIPLY, ADD, SPECIAL, QUANTISE = 3, 3, 5, 7, 2
 
@@ -66,6 +73,17 @@ def pass_visible(config: TileConfig) -> int:
     One cycle a row, four to read, multiply, add and accumulate.
     """
     return config.lanes + 4
+
+
+def link_cycles(config: TileConfig) -> int:
+    """C2C: cycles for which a SEND occupies its link: one of header, the flits of a word of lanes x 32 bit, the check."""
+    flits = -(-config.lanes * 32 // FLIT_PAYLOAD)
+    return 1 + -(-flits * FLIT_BITS // config.link_width) + -(-CHECK_BITS // config.link_width)
+
+
+def link_latency(config: TileConfig) -> int:
+    """C2C: a word of the SEND dispatched at t is there for RECEIVE, at the other end, from the same chip time t + this on."""
+    return link_cycles(config) + LINK_SLACK
 
 
 def reduce_result(config: TileConfig) -> int:
@@ -162,7 +180,18 @@ def operands(instruction: Instruction, config: TileConfig) -> list[Access]:
             return found
         case "SCATTER":
             return [Access(a["src"], 4, SAMPLE), Access(a["at"], 4, SAMPLE)]
-        case "LDX" | "VPUSH" | "GATHER" | "WRITE" | "ROTATE" | "SHIFTD" | "SHIFTU" | "BROADCAST" | "REDUCE":
+        case (
+            "SEND"
+            | "LDX"
+            | "VPUSH"
+            | "GATHER"
+            | "WRITE"
+            | "ROTATE"
+            | "SHIFTD"
+            | "SHIFTU"
+            | "BROADCAST"
+            | "REDUCE"
+        ):
             return [Access(a["src"], 4, SAMPLE)]
         case "WRITEB" | "LA" | "LWR" | "LWC" | "PERMUTE" | "LDMAP" | "TLOAD":
             return [Access(a["src"], 1, SAMPLE)]
@@ -179,6 +208,8 @@ def results(instruction: Instruction, config: TileConfig) -> list[Access]:
             return [Access(a["dst"], 4, reduce_result(config))]
         case "VPOP":
             return [Access(a["dst"], 4, VPOP_RESULT)]
+        case "RECEIVE":
+            return [Access(a["dst"], 4, RECEIVE_RESULT)]
         case "READ":
             return [Access(a["dst"], 4, READ_RESULT)]
         case "READB":

@@ -360,6 +360,20 @@ UNITS: tuple[Unit, ...] = (
         ),
         "Reduction across lanes.",
     ),
+    Unit(
+        SliceKind.C2C,
+        "link",
+        (
+            Op("SEND", 8, (_word("src", "word stream"),), "a word to the chip at the other end of the link"),
+            Op(
+                "RECEIVE",
+                9,
+                (_word("dst", "word stream"),),
+                "the word that the other end sent onto a stream",
+            ),
+        ),
+        "One end of a link, both directions.",
+    ),
 )
 
 CONTROL: tuple[Op, ...] = (

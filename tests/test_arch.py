@@ -68,6 +68,7 @@ def test_fingerprint_changes_with_every_parameter_but_the_name():
         "loop_depth": 2,
         "token_fifo": 8,
         "vector_fifo": 4,
+        "link_width": 9,
     }
     assert set(changes) == {f.name for f in dataclasses.fields(TINY)} - {"name"}
     prints = {dataclasses.replace(TINY, **{k: v}).fingerprint for k, v in changes.items()}
@@ -139,3 +140,19 @@ def test_load_config(tmp_path):
         load_config("nope")
     with pytest.raises(ConfigError, match="cannot read configuration"):
         load_config(str(tmp_path / "none.json"))
+
+
+def test_links_at_the_ends_of_the_row():
+    linked = load_config("ecp5-85f-linked")
+    assert linked.slice_names == ("c2c0", *PRESETS["ecp5-85f"].slice_names, "c2c1")
+    assert linked.ports == ("c2c0", "c2c1")
+    # What mem0 reads reaches both links, what they receive reaches mem0.
+    for port in linked.ports:
+        assert linked.routes("mem0", port) and linked.routes(port, "mem0")
+    assert PRESETS["tiny"].linked(3).ports == ("c2c0", "c2c1", "c2c2")
+    with pytest.raises(ConfigError, match="has links already: c2c0, c2c1"):
+        linked.linked()
+    with pytest.raises(ConfigError, match="with 5 links: use 1 to 4"):
+        PRESETS["tiny"].linked(5)
+    with pytest.raises(ConfigError, match="link_width=10: use one of 8, 9"):
+        dataclasses.replace(TINY, link_width=10)

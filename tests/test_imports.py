@@ -10,6 +10,8 @@ ROOT = Path(__file__).parent.parent
 OURS = ("lpu", "golden", "rtl", "fpga", "tb", "models", "tests")
 CONTRACT = (
     "lpu.arch",
+    "lpu.floorplan",
+    "lpu.topology",
     "lpu.enums",
     "lpu.units",
     "lpu.instruction",

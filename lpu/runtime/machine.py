@@ -38,9 +38,9 @@ class ViolationKind(IntEnum):
     COLLISION = 4
     #: An indexed address past the end.
     RANGE = 5
-    #: POP or VPOP from an empty FIFO.
+    #: POP or VPOP from an empty FIFO, RECEIVE when nothing is due.
     UNDERFLOW = 6
-    #: PUSH or VPUSH to a full FIFO.
+    #: PUSH or VPUSH to a full FIFO, SEND on a busy link, a word due on a link while the one before it waits.
     OVERFLOW = 7
 
 
