@@ -18,6 +18,7 @@ import numpy as np
 from lpu.arch import TileConfig
 from lpu.runtime import MachineError, RtlMachine
 from tb.build import shared_library
+from tb.designs import tile_verilog
 
 _HERE = Path(__file__).resolve().parent
 #: Cycles to wait for an answer's next word before giving up.
@@ -168,8 +169,6 @@ class Simulation:
 
 def tile_simulation(config: TileConfig, *, trace: bool = False) -> Simulation:
     """The Verilated tile of a configuration, built at first use."""
-    from rtl.verilog import tile_verilog
-
     return Simulation(tile_verilog(config), f"tile-{config.name}", trace=trace)
 
 

@@ -22,8 +22,8 @@ from lpu.arch import ConfigError, FloatFormat, SliceKind, TileConfig, load_confi
 from lpu.isa import Instruction
 from lpu.program import Program
 from lpu.runtime import MachineError, Result, RtlMachine, Transport
-from rtl.verilog import tile_verilog
 from tb.coverage import Coverage
+from tb.designs import tile_verilog
 from tb.fastsim import Simulation
 from tb.picker import Layers
 from tb.programs import MAX_CYCLES, feed, illegal, legal

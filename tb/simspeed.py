@@ -12,8 +12,8 @@ import numpy as np
 from lpu.arch import TileConfig
 from lpu.runtime import MachineError, RtlMachine
 from lpu.runtime.protocol import Op, header
-from rtl.verilog import tile_verilog
 from tb.cocotb_runner import build_bench, run_bench
+from tb.designs import tile_verilog
 from tb.fastsim import Simulation
 from tb.matmul import RESULT, expected, matmul
 

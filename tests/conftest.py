@@ -44,8 +44,8 @@ def simulation(name: str):
 @cache
 def cocotb_build(name: str):
     """The folder of one of SMALL built for cocotb."""
-    from rtl.verilog import tile_verilog
     from tb.cocotb_runner import build_bench
+    from tb.designs import tile_verilog
 
     return build_bench(f"tile-{name}", tile_verilog(SMALL[name]))
 
