@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
 from golden.calibrate import CalibrationError, quantised_model, text_sequences
 from golden.emulate import Emulation
@@ -85,18 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED, help=f"they are made with ({SEED})")
     options = parser.parse_args(arguments)
     try:
-        graph = load_model(options.model)
-        start, calibration = 1, None
-        if options.text or options.calibrate or options.tokenizer:
-            tokenizer = load_tokenizer(options.tokenizer or options.model)
-            start = tokenizer.bos
-            if options.calibrate:
-                calibration = text_sequences(graph, tokenizer, options.calibrate)
-        if options.text:
-            measured: Iterable[ArrayLike] = text_sequences(graph, tokenizer, options.text, LENGTH)
-        else:
-            measured = sample_text(graph, start, LENGTH, options.sequences, options.seed)
-        found = compare(graph, quantised_model(graph, calibration, start), measured, FloatFormat(8, 17))
+        with threadpool_limits(1):
+            found = _measure(options)
     except (ModelError, GraphError, CalibrationError, OSError) as error:
         print(f"golden.accuracy: {error}", file=sys.stderr)
         return 2
@@ -107,6 +98,21 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"divergence, nats      {found.divergence:.5f}")
     print(f"same greedy choice    {found.same:.2%}")
     return 0
+
+
+def _measure(options: argparse.Namespace) -> Accuracy:
+    graph = load_model(options.model)
+    start, calibration = 1, None
+    if options.text or options.calibrate or options.tokenizer:
+        tokenizer = load_tokenizer(options.tokenizer or options.model)
+        start = tokenizer.bos
+        if options.calibrate:
+            calibration = text_sequences(graph, tokenizer, options.calibrate)
+    if options.text:
+        measured: Iterable[ArrayLike] = text_sequences(graph, tokenizer, options.text, LENGTH)
+    else:
+        measured = sample_text(graph, start, LENGTH, options.sequences, options.seed)
+    return compare(graph, quantised_model(graph, calibration, start), measured, FloatFormat(8, 17))
 
 
 if __name__ == "__main__":

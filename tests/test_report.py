@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,15 +270,37 @@ def test_compile_verb(capsys, model, tmp_path):
     assert "<title>small on tiny</title>" in page.read_text()
 
 
-def test_compile_keeps_no_illegal_program(capsys, model, decode, tmp_path):
-    decode.cycles["decode"] = 1
-    arguments = ["compile", "small.bin", "--chunk", "2", "-o", str(tmp_path / "small.lpu")]
-    assert main(arguments) == 1
-    assert (
-        "decode at position 0: cycle 63: the last HALT is here, the prediction says 1"
-        in capsys.readouterr().err
-    )
-    assert not (tmp_path / "small.lpu").exists()
+OWN = Path(__file__).parent.parent / "models" / "stories192k"
+
+
+def test_where_the_cycles_are(capsys, tmp_path):
+    """The model of our own compiled, and its cycles as a table that adds up."""
+    program = tmp_path / "story.lpu"
+    assert main(["compile", str(OWN), "--config", "ecp5-85f", "-o", str(program)]) == 0
+    printed = capsys.readouterr().out
+    assert "schedule proven: decode and prefill at the first and the last position" in printed
+    assert "prefill: none, the queues have no room for it" in printed
+    assert main(["report", str(program), "--cycles", "--position", "128"]) == 0
+    table = capsys.readouterr().out
+    cycles = evaluate(Program.load(program).cycles["decode"], position=128)
+    assert f"decode at position 128: {cycles:,} cycles" in table
+    rows = [[c.strip() for c in line.strip("│").split("│")] for line in table.splitlines() if "│" in line]
+    numbers = {name: [int(n.replace(",", "")) for n in cells[:3]] for name, *cells in rows}
+    assert numbers["all"][0] == cycles
+    for prefix in ("all / ", ""):
+        parts = [n for name, n in numbers.items() if name.startswith("all") == bool(prefix) and name != "all"]
+        assert [sum(column) for column in zip(*parts, strict=True)] == numbers["all"]
+    assert main(["report", str(program)]) == 2
+    assert "give -o FILE.html for the page, or --cycles for the table" in capsys.readouterr().err
+
+
+def test_compile_keeps_no_illegal_program(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("lpu.compiler.model.check_program", lambda *a, **k: ["cycle 7: CONFLICT at mem0"])
+    program = tmp_path / "story.lpu"
+    assert main(["compile", str(OWN), "--config", "ecp5-85f", "--chunk", "1", "-o", str(program)]) == 2
+    complaint = "decode at position 0: cycle 7: CONFLICT at mem0; this is an error of the compiler"
+    assert complaint in capsys.readouterr().err
+    assert not program.exists()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on PATH")

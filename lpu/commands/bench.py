@@ -1,4 +1,4 @@
-"""``lpu bench``: matmul and sim."""
+"""``lpu bench``: matmul, model and sim."""
 
 from __future__ import annotations
 
@@ -96,3 +96,55 @@ def sim(config_name: str, json_path: str | None) -> None:
         raise click.UsageError(str(error)) from None
     rounded = {name: round(value, 1) for name, value in figures.items()}
     report({"config": config.name, **rounded}, json_path)
+
+
+@command.command("model")
+@click.argument("model", type=click.Path(exists=True))
+@config_option
+@click.option(
+    "--tokens", type=click.IntRange(min=1), default=64, show_default=True, help="Tokens to generate."
+)
+@click.option(
+    "--clock", type=click.FloatRange(min=0.001), default=60.0, show_default=True, help="MHz of a board."
+)
+@json_option
+def model(model: str, config_name: str, tokens: int, clock: float, json_path: str | None) -> None:
+    """Measure tokens a second of a language model: RTL, golden model and float reference on this machine.
+
+    Beside them what a board would do at its clock, and published figures of llama2.c on other machines.
+    """
+    from lpu.commands.progress import progress
+    from tb.modelspeed import PUBLISHED, measure, processor
+
+    config = load(config_name)
+    with progress() as tell:
+        found = measure(model, config, tokens, tell)
+    mean = sum(found.cycles) / len(found.cycles)
+    data = {
+        "model": found.source,
+        "config": config.name,
+        "tokens": len(found.cycles),
+        "machine": processor(),
+        **{f"{target}_tokens_per_second": round(rate, 2) for target, rate in found.rates.items()},
+        "cycles_per_token": round(mean, 1),
+        "clock_mhz": clock,
+        "projected_tokens_per_second": round(clock * 1e6 / mean, 1),
+    }
+    if json_path is not None:
+        report(data | {"published": [list(row) for row in PUBLISHED]}, json_path)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{found.source}: tokens a second")
+    table.add_column("what")
+    table.add_column("machine")
+    table.add_column("tokens/s", justify="right")
+    names = {"rtl": "RTL, fast simulator", "golden": "golden model", "reference": "float32 reference, NumPy"}
+    for target, rate in found.rates.items():
+        table.add_row(names[target], processor(), f"{rate:,.1f}")
+    table.add_row(f"{config.name}, projected", f"board at {clock:g} MHz", f"{clock * 1e6 / mean:,.0f}")
+    table.add_section()
+    for what, machine_name, rate in PUBLISHED:
+        table.add_row(what, machine_name, rate)
+    Console().print(table)

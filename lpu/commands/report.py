@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lpu.commands.options import position_option, registers_of
 
+if TYPE_CHECKING:
+    from lpu.program import Program
+
 
 @click.command("report")
 @click.argument("program", type=click.Path(dir_okay=False))
-@click.option("-o", "output", required=True, type=click.Path(dir_okay=False), help="HTML file to write.")
+@click.option("-o", "output", type=click.Path(dir_okay=False), help="HTML file to write.")
+@click.option("--cycles", "table", is_flag=True, help="Print where the cycles are, by layer and operation.")
 @click.option("--entry", help="Label to start from; decode if there is one, else the first.")
 @position_option
 @click.option(
@@ -20,11 +26,16 @@ from lpu.commands.options import position_option, registers_of
     help="Content of an index register at the start, as in X2=5; may be repeated.",
 )
 def command(
-    program: str, output: str, entry: str | None, positions: tuple[int, ...], registers: tuple[str, ...]
+    program: str,
+    output: str | None,
+    table: bool,
+    entry: str | None,
+    positions: tuple[int, ...],
+    registers: tuple[str, ...],
 ) -> None:
-    """Show a program's schedule as a web page.
+    """Show a program's schedule as a web page, or where its cycles are as a table.
 
-    One file, no server: timeline of every queue, occupancy of array and vector unit, cycles by layer and operation,
+    The page is one file, no server: timeline of every queue, occupancy of array and vector unit, cycles by layer and operation,
     queue fill and memory maps.
     """
     from pathlib import Path
@@ -33,11 +44,56 @@ def command(
     from lpu.compiler.report import write_report
     from lpu.program import Program
 
+    if not output and not table:
+        raise click.UsageError("nothing to show: give -o FILE.html for the page, or --cycles for the table")
     contents = registers_of(registers)
     loaded = Program.load(program)
     entry = entry or ("decode" if "decode" in loaded.entries else next(iter(loaded.entries)))
     if not positions and not contents and entry in ("decode", "prefill"):
         positions = tuple(usual(loaded))
+    chunk = (loaded.symbols.get("model") or {}).get("chunk")
+    if entry == "prefill" and chunk:
+        # A run of prefill begins where a chunk does.
+        positions = tuple(dict.fromkeys(p // chunk * chunk for p in positions))
+    if table:
+        _cycles(loaded, entry, positions[len(positions) // 2 :][:1], contents)
+    if not output:
+        return
     title = f"{Path(program).stem}: {entry}"
     write_report(loaded, output, entry, positions=positions, registers=contents, title=title)
     click.echo(f"{output}: entry {entry}, {len(positions) or 1} run{'s' if len(positions) > 1 else ''}")
+
+
+def _cycles(program: Program, entry: str, positions: tuple[int, ...], registers: dict[int, int]) -> None:
+    """A row for each layer and operation: passes, cycles beyond them in which the array waits, in one run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lpu.compiler.expand import expand
+    from lpu.compiler.report import starts, symbols
+    from lpu.compiler.report.charge import charges
+
+    start = starts(program, positions, registers)[0]
+    run = expand(program, entry, start.tokens, registers=start.registers, loaded=start.loaded)
+    names, words = symbols.labels(program)
+    rows = charges(program.config, run.groups(), run.cycles, names, words)
+    table = Table(title=f"{entry} at {start.name}: {run.cycles:,} cycles")
+    table.add_column("layer / operation")
+    for column in ("cycles", "passes", "array waits", "share"):
+        table.add_column(column, justify="right")
+    kinds: dict[str, list[int]] = {}
+    for row in rows:
+        charged, passes = row["charged"], row["passes"]
+        cells = [f"{n:,}" for n in (charged, passes, charged - passes)]
+        table.add_row(row["label"], *cells, f"{charged / run.cycles:.1%}")
+        kind = kinds.setdefault(row["label"].split(" / ")[-1], [0, 0])
+        kind[0] += charged
+        kind[1] += passes
+    table.add_section()
+    for name, (charged, passes) in sorted(kinds.items(), key=lambda k: -k[1][0]):
+        cells = [f"{n:,}" for n in (charged, passes, charged - passes)]
+        table.add_row(f"all / {name}", *cells, f"{charged / run.cycles:.1%}")
+    total = sum(row["passes"] for row in rows)
+    table.add_section()
+    table.add_row("all", f"{run.cycles:,}", f"{total:,}", f"{run.cycles - total:,}", "100.0%")
+    Console().print(table)

@@ -124,12 +124,19 @@ def _engine(
 
         return ReferenceSession(graph)
     from golden.calibrate import quantised_model, text_sequences
+    from lpu.commands.progress import progress
     from lpu.compiler.model import compile_model
     from lpu.runtime.session import Session
 
-    text = text_sequences(graph, tokenizer, calibration) if calibration else None
-    program = compile_model(quantised_model(graph, text, tokenizer.bos), config)
-    return Session(machine(config, target), program)
+    with progress() as tell:
+        tell("calibrating")
+        text = text_sequences(graph, tokenizer, calibration) if calibration else None
+        quantised = quantised_model(graph, text, tokenizer.bos)
+        program = compile_model(
+            quantised, config, progress=lambda entry, done, of: tell(f"compiling {entry}", done, of)
+        )
+        tell("starting the machine")
+        return Session(machine(config, target), program)
 
 
 def figures(

@@ -40,7 +40,8 @@ def starts(
 ) -> list[Start]:
     """A start for each position, with ``registers`` besides; one without a position if there is none.
 
-    The token FIFO is taken to be full, of token 0: time does not depend on what the tokens are.
+    The token FIFO is taken to be full, of token 0: time does not depend on what the tokens are. A program that generates as
+    many tokens as a register says generates one.
 
     Raises ProgramError if the program does not say which register the position is (lpu.compiler.report.symbols).
     """
@@ -52,7 +53,9 @@ def starts(
         raise ProgramError(
             "the program does not say which index register holds the position; give it by number, as in --register X2=5"
         )
-    return [Start(f"position {p}", {**(registers or {}), x: p}, tokens) for p in positions]
+    count = symbols.register(program, "tokens")
+    once = {} if count is None else {count: 1}
+    return [Start(f"position {p}", {**once, **(registers or {}), x: p}, tokens) for p in positions]
 
 
 def collect(program: Program, entry: str, runs: Sequence[Start]) -> dict[str, Any]:
