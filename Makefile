@@ -43,9 +43,9 @@ docs: $(READY)  ## Write docs/isa.md anew.
 area: $(READY)  ## Synthesise every slice and the tile for ECP5 and write docs/area.md.
 	$(BIN)/python -m fpga.area
 
-model: $(READY)  ## Train models/stories192k anew and draw its loss curve; installs the train extra.
+model: $(READY)  ## Train models/stories192k anew on a CUDA device and draw its loss curve; installs the train extra.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]' -c requirements.lock
-	$(BIN)/python -m models.train --seed 0 --out models/stories192k
+	$(BIN)/python -m models.train --device cuda --seed 0 --stop 13000 --out models/stories192k
 	$(BIN)/python -m models.curve
 
 regress: $(READY)  ## Run everything, the slow tests and the long random programs included.
