@@ -217,8 +217,8 @@ class TileConfig:
     def linked(self, ports: int = 2) -> TileConfig:
         """This tile with link slices at the ends of its row: port 0 in the west, the others in the east.
 
-        Links send what the first MEM slice reads and receive what it can write, each on one stream each way. Raises
-        ConfigError for a tile that has links, or no such streams.
+        Links send what the first MEM slice reads and receive what it writes, each on one stream each way, which that slice
+        is given where it lacks them. Raises ConfigError for a tile that has links, or no MEM slice.
         """
         if self.ports:
             raise ConfigError(f"{self.name} has links already: {', '.join(self.ports)}")
@@ -227,18 +227,25 @@ class TileConfig:
         memory = next((n for n, s in zip(self.slice_names, self.floorplan, strict=True) if s.depth), None)
         if memory is None:
             raise ConfigError(f"{self.name} has no mem slice that a link could send from: add one")
-        reads, writes = self.reachable(memory, "inject"), self.reachable(memory, "tap")
+        reads, writes = ([f"{d}{w}" for d, w in self.reachable(memory, a)] for a in ("inject", "tap"))
         ends = []
         for out, back in ("we", "ew"):
-            sent = next((f"{d}{w}" for d, w in reads if d == out), None)
-            received = next((f"{d}{w}" for d, w in writes if d == back), None)
-            if sent is None or received is None:
-                side = "west" if out == "w" else "east"
-                raise ConfigError(
-                    f"{self.name}: {memory} has no stream to a link in the {side}: widen its tap or inject"
-                )
-            ends.append(SliceSpec(SliceKind.C2C, 0, (received,), (sent,)))
-        plan = (ends[0], *self.floorplan, *[ends[1]] * (ports - 1))
+            ways = []
+            for streams, direction in ((reads, out), (writes, back)):
+                found = next((s for s in streams if s[0] == direction), f"{direction}0")
+                if found not in streams:
+                    streams.append(found)
+                ways.append(found)
+            ends.append(SliceSpec(SliceKind.C2C, 0, (ways[1],), (ways[0],)))
+        spec = self.spec(memory)
+        if spec.tap is not None:
+            spec = dataclasses.replace(spec, tap=tuple(sorted(writes)))
+        if spec.inject is not None:
+            spec = dataclasses.replace(spec, inject=tuple(sorted(reads)))
+        row = [
+            spec if name == memory else s for name, s in zip(self.slice_names, self.floorplan, strict=True)
+        ]
+        plan = (ends[0], *row, *[ends[1]] * (ports - 1))
         return dataclasses.replace(self, name=f"{self.name}-linked", floorplan=plan)
 
     # As data -------------------------------------------------------------------------------------

@@ -12,14 +12,14 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lpu.arch import SliceKind, TileConfig
 from lpu.isa import Instruction, IsaError, decode, encode, layout, queue_names
 
 FORMAT = "open-lpu program 1"
 #: What zip, JSON and the decoders raise on a file that is damaged.
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -97,8 +97,8 @@ class Program:
                 raise IsaError(f"word {n}: {error}") from None
         return encoded
 
-    def save(self, path: str | Path) -> None:
-        """Write the program file."""
+    def save(self, path: str | Path | IO[bytes]) -> None:
+        """Write the program file, by name or opened."""
         self.check()
         names = {q: (layout(self.config, q).width + 7) // 8 for q in self.queues}
         header = {
@@ -121,7 +121,7 @@ class Program:
                 archive.writestr(f"images/{name}", data)
 
     @classmethod
-    def load(cls, path: str | Path, config: TileConfig | None = None) -> Program:
+    def load(cls, path: str | Path | IO[bytes], config: TileConfig | None = None) -> Program:
         """Read a program file; with ``config``, refuse one made for another. Raises ProgramError in one line."""
         try:
             with zipfile.ZipFile(path) as archive:
@@ -155,7 +155,7 @@ class Program:
             raise ProgramError(f"cannot read program {path}: {error.strerror or error}") from None
         except ProgramError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ProgramError(
                 f"{path} is not a whole program file (truncated or damaged): {error}"
             ) from None

@@ -95,14 +95,9 @@ def _compile(graph: Quantised, config: TileConfig, chunk: int, progress: Progres
     for name, (_, predicts) in shapes.items():
         entries[name] = emit(timelines[name], TOKENS if predicts else None)
     program = Program(config, entries={})
-    labels = _link(program, entries)
+    labels = link_entries(program, entries)
     space = model.space
-    program.images = {
-        space.west.slice: space.west.image(),
-        space.east.slice: space.east.image(),
-        "mxm0": space.contexts.image(),
-        "masks": b"".join(m.to_bytes((config.lanes + 7) // 8, "little") for m in space.masks),
-    }
+    program.images = memory_images(model)
     program.symbols = {
         "model": {
             "source": graph.source,
@@ -130,7 +125,18 @@ def _state(config: TileConfig) -> Words:
     return Words({f"{HOST}.port": words}, {f"{HOST}.port": [""] * 4}, 3, ())
 
 
-def _link(program: Program, entries: dict[str, Words]) -> dict[str, list[list]]:
+def memory_images(model: Model) -> dict[str, bytes]:
+    """What a placed model has in memories, contexts and masks."""
+    space, lanes = model.space, model.config.lanes
+    return {
+        space.west.slice: space.west.image(),
+        space.east.slice: space.east.image(),
+        "mxm0": space.contexts.image(),
+        "masks": b"".join(m.to_bytes((lanes + 7) // 8, "little") for m in space.masks),
+    }
+
+
+def link_entries(program: Program, entries: dict[str, Words]) -> dict[str, list[list]]:
     """Put the entries one behind the other, each at one word in all queues; returns labels as [first, words, label]."""
     config = program.config
     labels: dict[str, list[list]] = {}

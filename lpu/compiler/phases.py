@@ -50,6 +50,12 @@ def emit(timeline: Timeline, repeat: int | None = None) -> Words:
     return Words(queues, labels, once, loops)
 
 
+def queue_words(timeline: Timeline, queue: str) -> tuple[list[Instruction], list[str]]:
+    """One queue's words up to its last one, without HALT, and the label of each."""
+    words, labels = _Emitter(timeline, queue).run(None)
+    return words[:-1], labels[:-1]
+
+
 def _repeated(body: list[Instruction], select: int) -> list[Instruction]:
     """LOOP around a body which ends in a wait, and HALT."""
     args = {"count": 0, "index": select, "length": len(body), "step": 0}

@@ -39,6 +39,13 @@ class Gather(Op):
 
 
 @dataclass(frozen=True)
+class Arrival(Op):
+    """Float vector of ``channels`` that another chip made, under the name it has there."""
+
+    channels: int
+
+
+@dataclass(frozen=True)
 class Norm(Op):
     """RMS norm and quantisation of float ``source`` to (int8 vector, float step); gain is in the weights that follow."""
 
@@ -119,7 +126,8 @@ class Logits(Op):
 class Quantised:
     """A quantised network.
 
-    ``ops`` in order, the first a Gather, the last Logits. ``layers``: for each op a label for reports, as ``"layer 2"``.
+    ``ops`` in order, the first a Gather, the last Logits; in the part of one chip of several the first may be an Arrival, and the
+    last any float vector. ``layers``: for each op a label for reports, as ``"layer 2"``.
     """
 
     ops: tuple[Op, ...]

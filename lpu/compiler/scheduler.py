@@ -81,6 +81,11 @@ class Timeline:
         self.segments[-1] += self._commit(flow, variant, cycle)
         return cycle
 
+    def seen(self, place: Place) -> int:
+        """First cycle from which reads see everything written to a place so far."""
+        state = self._state.get(place)
+        return max(0, state.seen) if state else 0
+
     def loop(self, select: int, flows: Sequence[Flow]) -> int:
         """Put ``flows``, one iteration of a loop, behind everything placed so far; returns its period."""
         before, old_low, end = dict(self._high), dict(self._low), self.end

@@ -122,8 +122,8 @@ class Lowering:
         """A new flow; ``chained``: its run goes through the VXM, which takes ``beats`` cycles an element."""
         return Flow(self.config, f"{self.label} / {what}", self.beats if chained else 1, self.polite)
 
-    def place(self, flow: Flow) -> int:
-        return self.timeline.place(flow)
+    def place(self, flow: Flow, *, not_before: int = 0) -> int:
+        return self.timeline.place(flow, not_before=not_before)
 
     def passes(self, what: str, context: int, count: int, act: int, acc: int) -> None:
         """One output column: ``count`` contexts times as many activation entries into ``acc``."""

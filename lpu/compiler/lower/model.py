@@ -15,6 +15,7 @@ from lpu.compiler.lower.machine import (
 )
 from lpu.compiler.place import Axis, Heads, Space, float_words, heads_of, plain
 from lpu.compiler.quantised import (
+    Arrival,
     Attend,
     Gate,
     Gather,
@@ -46,20 +47,28 @@ class Model:
     Parameters
     ----------
     graph, config : what and where. chunk : most positions of one entry, which memories have room for.
+    sequences : texts whose keys and values are kept side by side.
+
+    Attributes
+    ----------
+    caches : name of a key or value -> for each sequence (first context, contexts a vector).
     """
 
     graph: Quantised
     config: TileConfig
     chunk: int
+    sequences: int = 1
     space: Space = field(init=False)
     matrices: dict[str, Stored] = field(default_factory=dict)
     heads: dict[str, Heads] = field(default_factory=dict)
-    caches: dict[str, tuple[int, int]] = field(default_factory=dict)
+    caches: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     floats: dict[str, list[Float]] = field(default_factory=dict)
     words: dict[str, list[int]] = field(default_factory=dict)
     tail_masks: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        #: Whether embedding rows lie in memory, not in contexts; true where there are none.
+        self.in_memory = True
         self.space = Space.of(self.config)
         self.ops: dict[str, Op] = {op.out: op for op in self.graph.ops}
         most = max((op.heads for op in self.graph.ops if isinstance(op, Attend)), default=1)
@@ -92,10 +101,15 @@ class Model:
         for op in self.attends:
             for kind, name in (("keys", op.key), ("values", op.value)):
                 heads = self.heads[name]
-                at = space.contexts.room(f"{name} ({kind})", heads.kv_vectors * self.blocks)
-                self.caches[name] = at, self.blocks
+                for _ in range(self.sequences):
+                    at = space.contexts.room(f"{name} ({kind})", heads.kv_vectors * self.blocks)
+                    self.caches.setdefault(name, []).append((at, self.blocks))
         if self.attends:
             self._attention(low)
+        hidden = [plain(lanes, len(op.up.weight)).vectors for op in self.graph.ops if isinstance(op, Gate)]
+        self.words["gate"] = [
+            space.east.room("gate scales", 2 * max(hidden, default=0)) for _ in range(self.chunk)
+        ]
         self.tail_masks = [space.reserve_mask() for _ in range(self.chunk if self.attends else 0)]
 
     def _matrix(
@@ -127,6 +141,8 @@ class Model:
             case Gather():
                 axis = self._float(op, op.table.shape[1])
                 self._table(op, axis)
+            case Arrival():
+                self._float(op, op.channels)
             case Project():
                 heads = self.heads.get(op.out)
                 if heads is None:
@@ -197,10 +213,6 @@ class Model:
             ("bounds", space.east, self.rows),
         ):
             self.words[name] = [memory.room(f"attention {name}", words) for _ in range(self.score_sets)]
-        hidden = [plain(lanes, len(op.up.weight)).vectors for op in self.graph.ops if isinstance(op, Gate)]
-        self.words["gate"] = [
-            space.east.room("gate scales", 2 * max(hidden, default=0)) for _ in range(self.chunk)
-        ]
         for op in self.attends:
             heads = self.heads[op.out]
             scales = attend.head_scales(low, heads, heads.queries(self.interleaved), op.scale)

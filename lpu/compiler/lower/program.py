@@ -22,6 +22,7 @@ from lpu.compiler.lower.machine import (
 from lpu.compiler.lower.model import FINE, Model
 from lpu.compiler.place import Heads, plain
 from lpu.compiler.quantised import (
+    Arrival,
     Attend,
     Gate,
     Gather,
@@ -35,11 +36,12 @@ from lpu.compiler.scheduler import Timeline
 
 @dataclass
 class Entry:
-    """One entry of a model's program: ``count`` positions, with logits and the next token or without."""
+    """One entry of a model's program: ``count`` positions of a sequence, with logits and the next token or without."""
 
     model: Model
     count: int
     predicts: bool
+    sequence: int = 0
     turned: object = None
 
     def lower(self, progress: Callable[[int], None] = lambda n: None) -> Timeline:
@@ -59,6 +61,8 @@ class Entry:
             match op:
                 case Gather():
                     self._gather(op)
+                case Arrival():
+                    self._arrival(op)
                 case Attend():
                     self._attention(op)
                 case Residual() if op.source in gates:
@@ -174,6 +178,12 @@ class Entry:
             self._norm(op.out, n)
         self._angles()
 
+    def _arrival(self, op: Arrival) -> None:
+        for n in range(self.count):
+            vectors.arrived(self.low, self.model.floats[op.out][n])
+            self._norm(op.out, n)
+        self._angles()
+
     def _residual(self, op: Residual) -> None:
         m, stored = self.model, self.model.matrices[op.out]
         for n in range(self.count):
@@ -194,7 +204,14 @@ class Entry:
         self._turn(source, n)
         place = ("cache", op.key)
         project.key(
-            self.low, source, stored.context, stored.scales, m.heads[op.out], m.caches[op.key], place, n
+            self.low,
+            source,
+            stored.context,
+            stored.scales,
+            m.heads[op.out],
+            m.caches[op.key][self.sequence],
+            place,
+            n,
         )
 
     def _values(self, op: Attend, n: int) -> None:
@@ -202,7 +219,14 @@ class Entry:
         source = self.values[m.ops[op.value].source][n]  # type: ignore[attr-defined]
         place = ("cache", op.value)
         project.value(
-            self.low, source, stored.context, stored.scales, m.heads[op.out], m.caches[op.value], place, n
+            self.low,
+            source,
+            stored.context,
+            stored.scales,
+            m.heads[op.out],
+            m.caches[op.value][self.sequence],
+            place,
+            n,
         )
 
     def _turn(self, source: Bytes, n: int) -> None:
@@ -276,8 +300,8 @@ class Entry:
             heads=m.heads[op.out],
             wanted=wanted,
             mask=m.tail_masks[n],
-            keys=m.caches[op.key],
-            values=m.caches[op.value],
+            keys=m.caches[op.key][self.sequence],
+            values=m.caches[op.value][self.sequence],
             cache=(("cache", op.key), ("cache", op.value)),
             queries=self.free[rows * (number % self.query_sets)],
             weights=weights,

@@ -25,8 +25,12 @@ def store(low: Lowering, flow: Flow, chain: Step, value: Float, start: int, coun
         flow, Reduction.FABSMAX, low.absmax, value.axis.vectors, start=start, count=count
     )
     flow.net(chain, (write, "src"), *((s, "src") for s in steps))
-    if last is None:
-        return
+    if last is not None:
+        _reciprocal(low, flow, last)
+
+
+def _reciprocal(low: Lowering, flow: Flow, largest: Step) -> None:
+    """Of the quantisation step that a maximum of magnitudes gives, into its register."""
     reciprocal = flow.step(
         f"{VXM}.chain",
         "CHAIN",
@@ -35,7 +39,7 @@ def store(low: Lowering, flow: Flow, chain: Step, value: Float, start: int, coun
         to=Destination.REG,
         to_at=low.recip,
     )
-    flow.net(last, (reciprocal, "a_at", False))
+    flow.net(largest, (reciprocal, "a_at", False))
     low.constant(flow, reciprocal, "b_at", low.scalar("1/127", 1 / 127), paired=False)
 
 
@@ -109,6 +113,18 @@ def _dequantise(
     flow.net(source, (chain, field), bytes=size)
     low.constant(flow, chain, "b_at", scales + first, count=count)
     store(low, flow, chain, value, first, count)
+
+
+def arrived(low: Lowering, value: Float) -> None:
+    """The maximum of magnitudes of a float vector that is in memory, and its reciprocal, as :func:`store` makes them."""
+    nv = value.axis.vectors
+    flow = low.flow("arrival")
+    read = flow.step(low.west, "READ", count=nv, strides={"addr": 1}, addr=value.word, dst=0)
+    steps, last = low.reduce(flow, Reduction.FABSMAX, low.absmax, nv)
+    flow.net(read, *((s, "src") for s in steps))
+    assert last is not None
+    _reciprocal(low, flow, last)
+    low.place(flow)
 
 
 def norm(low: Lowering, op: Norm, source: Float, act: int, m: int) -> Bytes:

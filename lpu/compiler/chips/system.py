@@ -1,0 +1,275 @@
+"""From a quantised graph to a program for each of several chips: cut, place, schedule every slot, put slots in a round.
+
+Time is cut into slots, the same on all chips. In slot n chip c works on sequence n - c of the round, if there is one; what it
+made goes to the next chip at the beginning of slot n + 1. So N sequences keep N chips busy, and one sequence wanders
+through them. With several sequences chip c starts c slots after the first, so that every round of every chip begins with
+sequence 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lpu.arch import TileConfig
+from lpu.compiler.builder import QueueOverflow, wait
+from lpu.compiler.chips.cut import Part, choose, parts
+from lpu.compiler.chips.exchange import Exchange, Places
+from lpu.compiler.chips.slot import BLOCKS, Slot, idle
+from lpu.compiler.graph import GraphError
+from lpu.compiler.lower.machine import HOST, TOKENS
+from lpu.compiler.lower.model import Model
+from lpu.compiler.model import Progress, link_entries, memory_images
+from lpu.compiler.phases import Words, queue_words
+from lpu.compiler.place import FitError
+from lpu.compiler.quantised import Quantised
+from lpu.compiler.scheduler import Timeline
+from lpu.isa import Instruction, encode, queue_names
+from lpu.program import Program
+from lpu.system import Slots, SystemProgram
+from lpu.timing import LOOP_CYCLES, SYNC_CYCLES
+from lpu.topology import Topology, line, ring
+
+#: NOTIFY takes a cycle, those who wait in SYNC go on after SYNC_CYCLES: the clock's queue waits for them.
+_NOTIFY_WAIT = SYNC_CYCLES - 1
+
+
+def compile_system(
+    graph: Quantised,
+    config: TileConfig,
+    chips: int,
+    *,
+    topology: Topology | None = None,
+    sequences: int = 1,
+    cuts: Sequence[int] | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> SystemProgram:
+    """Programs with entries ``state`` (pops the number of rounds) and ``decode`` (a token of every sequence a round).
+
+    Parameters
+    ----------
+    config : of every chip; it needs link slices (:meth:`lpu.arch.TileConfig.linked`).
+    topology : how chips are joined; a ring if left out. Chips are used in order: each needs a cable to the next.
+    sequences : texts under way at once, at most one a chip.
+    cuts : numbers of the operations in front of which the graph is cut; the cost model's choice if left out.
+
+    Raises GraphError (FitError where a memory is too small), TopologyError, QueueOverflow or ScheduleError, each in one line.
+    """
+    topology = topology or (ring(chips) if chips > 2 else line(chips))
+    if chips < 2 or not 1 <= sequences <= chips:
+        raise GraphError(
+            f"{sequences} sequences on {chips} chips: use 2 chips or more, and 1 sequence to {max(chips, 2)} sequences"
+        )
+    if topology.ports > len(config.ports):
+        raise GraphError(
+            f"{topology.name} of {chips} chips needs {topology.ports} links a chip, {config.name} has {len(config.ports)}: "
+            f"use {config.name}-linked, or add c2c slices to the floorplan"
+        )
+    shares = parts(graph, choose(graph, config, chips, sequences) if cuts is None else cuts)
+    models = [_model(share, config, chip, sequences) for chip, share in enumerate(shares)]
+    places = [_places(model, chip == chips - 1, sequences) for chip, model in enumerate(models)]
+    exchange = Exchange(config, topology, models, places)
+    system = _System(config, exchange, sequences)
+    system.lower(progress)
+    programs = [system.program(chip) for chip in range(chips)]
+    symbols = _symbols(graph, shares, models, places, sequences)
+    return SystemProgram(config, topology, programs, system.slots, symbols)
+
+
+def _model(share: Part, config: TileConfig, chip: int, sequences: int) -> Model:
+    try:
+        return Model(share.graph, config, 1, sequences)
+    except FitError as error:
+        raise FitError(f"chip {chip}: {error}") from None
+
+
+def _places(model: Model, last: bool, sequences: int) -> Places:
+    west = model.space.west
+    positions = [west.room("positions", 1) for _ in range(sequences)]
+    chosen = [west.room("tokens", 1) for _ in range(sequences)] if last else []
+    return Places(tuple(positions), west.room("longest", 1), west.room("token", 1), tuple(chosen))
+
+
+@dataclass
+class _Made:
+    """A slot of a chip: its schedule, and its fixed part and its cycles a block as its own loops have them."""
+
+    timeline: Timeline
+
+    @property
+    def period(self) -> int:
+        return sum(loop.period for loop in self.timeline.loops)
+
+    @property
+    def fixed(self) -> int:
+        return self.timeline.end - self.period
+
+
+class _System:
+    """All slots of all chips."""
+
+    def __init__(self, config: TileConfig, exchange: Exchange, sequences: int):
+        self.config, self.exchange, self.sequences = config, exchange, sequences
+        self.chips = len(exchange.models)
+        self.late = sequences > 1
+        #: Queue that measures a slot and ends it: it has nothing to do behind the exchange.
+        self.clock = f"{config.ports[0]}.link"
+
+    def lower(self, progress: Progress) -> None:
+        """Schedule every slot of a round on every chip, and the idle ones before and behind."""
+        self.made: list[list[_Made]] = []
+        for chip, model in enumerate(self.exchange.models):
+            progress("scheduling", chip, self.chips)
+            here = []
+            for slot in range(self.chips):
+                sequence = (slot - chip) % self.chips
+                ends = slot == self.chips - 1
+                fed = slot if slot < self.sequences else 0
+                if sequence < self.sequences:
+                    entry = Slot(model, self.exchange, chip, sequence, fed=fed, ends_round=ends)
+                    here.append(_Made(entry.lower()))
+                else:
+                    here.append(_Made(idle(model, self.exchange, chip, fed=fed, ends_round=ends)))
+            self.made.append(here)
+            self.exchange.models[chip].space.check(model.graph.source)
+        self.waiting = [
+            [
+                _Made(
+                    idle(
+                        model, self.exchange, chip, fed=slot if slot < self.sequences else 0, ends_round=False
+                    )
+                )
+                for slot in range(self.chips - 1)
+            ]
+            if self.late
+            else []
+            for chip, model in enumerate(self.exchange.models)
+        ]
+        fixed, period = [], []
+        for slot in range(self.chips):
+            every = [made[slot] for made in self.made] + [w[slot] for w in self.waiting if slot < len(w)]
+            # The clock's own words, its loop, and for a chip that starts late the LOOP of its rounds.
+            need = max(max(m.fixed, self._clock_ready(m.timeline) + LOOP_CYCLES + 1) for m in every)
+            fixed.append(need + (LOOP_CYCLES if self.late else 0))
+            period.append(max(m.period for m in every))
+        lead = self.chips - 1 if self.late else 0
+        self.slots = Slots(tuple(fixed), tuple(period), lead, self.config.lanes)
+
+    def _clock_ready(self, timeline: Timeline) -> int:
+        """First cycle in which the clock's queue may read the number of blocks."""
+        words, _ = queue_words(timeline, self.clock)
+        return max(_length(words), timeline.seen(("x", BLOCKS)))
+
+    def program(self, chip: int) -> Program:
+        """A chip's program. Raises QueueOverflow."""
+        config, model = self.config, self.exchange.models[chip]
+        late = chip if self.late else 0
+        queues, labels = {}, {}
+        for queue in queue_names(config):
+            words: list[Instruction] = []
+            names: list[str] = []
+
+            def add(made: _Made, slot: int, early: int = 0, queue: str = queue) -> None:
+                new, named = self._slot(made, slot, queue, early)
+                words.extend(new)  # noqa: B023
+                names.extend(named)  # noqa: B023
+
+            if late:
+                wait(words, LOOP_CYCLES, False)
+                names += [""] * len(words)
+            for slot in range(late):
+                add(self.waiting[chip][slot], slot, early=LOOP_CYCLES if slot == late - 1 else 0)
+            loop = len(words)
+            words.append(Instruction("LOOP"))
+            names.append("")
+            for n in range(self.chips):
+                slot = (late + n) % self.chips
+                add(self.made[chip][slot], slot)
+            args = {"count": 0, "index": TOKENS, "length": len(words) - loop - 1, "step": 0}
+            words[loop] = Instruction("LOOP", args)
+            for slot in range(late, self.slots.lead):
+                add(self.waiting[chip][slot], slot)
+            words.append(Instruction("HALT"))
+            names.append("")
+            if len(words) > config.queue_depth:
+                raise QueueOverflow(config, queue, len(words))
+            for word in words:
+                encode(config, queue, word)
+            queues[queue], labels[queue] = words, names
+        program = Program(config, entries={})
+        state = [Instruction("POP", {"x": TOKENS}), Instruction("HALT")]
+        entries = {
+            "state": Words({f"{HOST}.port": state}, {f"{HOST}.port": ["", ""]}, 1, ()),
+            "decode": Words(queues, labels, 0, ()),
+        }
+        found = link_entries(program, entries)
+        del program.cycles["decode"]
+        program.images = memory_images(model)
+        space = model.space
+        program.symbols = {
+            "labels": found,
+            "contexts": [list(entry) for entry in space.contexts.map],
+            "memory": {m.slice: [list(entry) for entry in m.map] for m in (space.west, space.east)},
+        }
+        program.check()
+        return program
+
+    def _slot(self, made: _Made, slot: int, queue: str, early: int) -> tuple[list[Instruction], list[str]]:
+        """One queue's words of a slot, up to where all queues go on together; ``early``: end so much before the others."""
+        words, labels = queue_words(made.timeline, queue)
+        if queue != self.clock:
+            return [*words, Instruction("SYNC")], [*labels, ""]
+        end, period = self.slots.fixed[slot] - early, self.slots.period[slot]
+        at = _length(words)
+        if period:
+            start = self._clock_ready(made.timeline)
+            wait(words, start - at, bool(words))
+            body: list[Instruction] = []
+            wait(body, period, False)
+            args = {"count": 0, "index": BLOCKS, "length": len(body), "step": 0}
+            words += [Instruction("LOOP", args), *body]
+            wait(words, end - start - LOOP_CYCLES, False)
+        else:
+            wait(words, end - at, bool(words))
+        words.append(Instruction("NOTIFY"))
+        wait(words, _NOTIFY_WAIT, False)
+        return words, [*labels, *[""] * (len(words) - len(labels))]
+
+
+def _length(words: Sequence[Instruction]) -> int:
+    """Cycles of straight-line words."""
+    return sum((w.count - 1) * w.interval + 1 + w.gap for w in words)
+
+
+def _symbols(
+    graph: Quantised,
+    shares: Sequence[Part],
+    models: Sequence[Model],
+    places: Sequence[Places],
+    sequences: int,
+) -> dict:
+    last = models[-1]
+    return {
+        "model": {
+            "source": graph.source,
+            "vocabulary": graph.vocabulary,
+            "positions": graph.positions,
+            "sequences": sequences,
+            "logits": {
+                "slice": last.space.west.slice,
+                "word": last.logits.word,
+                "count": last.logits.axis.vectors,
+            },
+        },
+        "chips": [
+            {
+                "first": f"{share.graph.layers[1 if share.arrives else 0]}: {share.graph.ops[1 if share.arrives else 0].out}",
+                "operations": len(share.graph.ops) - bool(share.arrives),
+                "slice": model.space.west.slice,
+                "positions": list(place.positions),
+                "longest": place.longest,
+                "chosen": list(place.chosen),
+            }
+            for share, model, place in zip(shares, models, places, strict=True)
+        ],
+    }
