@@ -218,7 +218,8 @@ class TileConfig:
         """This tile with link slices at the ends of its row: port 0 in the west, the others in the east.
 
         Links send what the first MEM slice reads and receive what it writes, each on one stream each way, which that slice
-        is given where it lacks them. Raises ConfigError for a tile that has links, or no MEM slice.
+        is given where it lacks them; it also comes to see what SXMs inject, as tokens to be sent are made there. Raises
+        ConfigError for a tile that has links, or no MEM slice.
         """
         if self.ports:
             raise ConfigError(f"{self.name} has links already: {', '.join(self.ports)}")
@@ -237,9 +238,12 @@ class TileConfig:
                     streams.append(found)
                 ways.append(found)
             ends.append(SliceSpec(SliceKind.C2C, 0, (ways[1],), (ways[0],)))
+        for name in self.slice_names[self.position(memory) :]:
+            if name.startswith(SliceKind.SXM.value) and not self.routes(name, memory):
+                writes.append(next(f"{d}{w}" for d, w in self.reachable(name, "inject") if d == "w"))
         spec = self.spec(memory)
         if spec.tap is not None:
-            spec = dataclasses.replace(spec, tap=tuple(sorted(writes)))
+            spec = dataclasses.replace(spec, tap=tuple(sorted(set(writes))))
         if spec.inject is not None:
             spec = dataclasses.replace(spec, inject=tuple(sorted(reads)))
         row = [
@@ -325,16 +329,15 @@ PRESETS: dict[str, TileConfig] = {
             queue_depth=64,
             vector_fifo=4,
         ),
-        # Each stream that a slice need not see or drive saves its share of a multiplexer (docs/area.md). Words read
-        # from mem0 pass the array on e0, so it drains on e1 and w1; mem1 has w0 to itself.
+        # Each stream that a slice need not see or drive saves its share of a multiplexer (docs/area.md): no program of the
+        # compiler is slower for those left out. mem0 reads onto e0, mem1 onto w0, the array drains on e1 and w1.
         TileConfig(
             "ecp5-85f",
             16,
             8,
             1024,
             parse_floorplan(
-                "host<w0,w1>e0 mem:512<e0,w0,w1>e0,e1,w0 sxm<e0,w0,w1>e0,e1,w0 mxm<e0,w0,w1>e1,w1 vxm<e0,e1,w0>e0,w1"
-                " mem:512<e0,e1>w0"
+                "host<w0>e0 mem:512<w1>e0 sxm<e0,w1>e1,w0 mxm<e0,w0,w1>e1,w1 vxm<e0,e1,w0>e0,w1 mem:512<e0>w0"
             ),
             queue_depth=512,
             vector_fifo=4,

@@ -1,7 +1,7 @@
 """What passes between chips at the beginning of every slot, to the cycle: float vectors on, the next token back.
 
-Every chip does the same in every slot, whether it has work or not: what an idle chip sends is not used, and so no chip
-has to know what another one does.
+A transfer takes place in those slots of a round in which the chip that it leads to has work, in every round: what comes while
+the first chips have not begun, or the last ones go on alone, is not used.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Exchange:
 
     Parameters
     ----------
-    config, topology : of the system. models, places : of each chip.
+    config, topology : of the system. models, places : of each chip. sequences : under way at once.
 
     Attributes
     ----------
@@ -61,8 +61,9 @@ class Exchange:
     topology: Topology
     models: Sequence[Model]
     places: Sequence[Places]
+    sequences: int
     back: list[int] = field(init=False)
-    _items: list[list[tuple[_Make, int]]] = field(init=False)
+    _items: list[list[tuple[_Make, int, int]]] = field(init=False)
     _free: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,23 +74,38 @@ class Exchange:
             made = self.models[chip].floats[self.models[chip].graph.ops[-1].out][0]
             taken = self.models[chip + 1].floats[self.models[chip + 1].graph.ops[0].out][0]
             for n in range(made.axis.vectors):
-                self._transfer(chip, chip + 1, lambda _, word=made.word + n: word, taken.word + n)  # type: ignore[misc]
+                self._transfer(chip, chip + 1, chip + 1, lambda _, word=made.word + n: word, taken.word + n)  # type: ignore[misc]
         self.back = self.topology.hops(last, 0)
         for source, sink in itertools.pairwise(self.back):
             here = self.places[source]
-            self._transfer(source, sink, lambda s, here=here: here.outgoing(s), self.places[sink].token)  # type: ignore[misc]
+            self._transfer(source, sink, 0, lambda s, here=here: here.outgoing(s), self.places[sink].token)  # type: ignore[misc]
 
-    def place(self, low: Lowering, chip: int, sequence: int) -> None:
-        """Put a chip's part into an empty timeline. ``sequence``: whose token the first chip needs in this slot."""
+    def sequence(self, chip: int, slot: int) -> int | None:
+        """The sequence that a chip works on in a slot of a round, None if it has none."""
+        found = (slot - chip) % len(self.models)
+        return found if found < self.sequences else None
+
+    def busy(self, chip: int, slot: int) -> bool:
+        """Whether anything comes to a chip in a slot, or leaves it."""
+        return any(self.sequence(target, slot) is not None for _, _, target in self._items[chip])
+
+    def place(self, low: Lowering, chip: int, slot: int) -> None:
+        """Put a chip's part of a slot into an empty timeline."""
         low.label = "exchange"
-        for make, cycle in self._items[chip]:
-            if low.place(make(low, sequence), not_before=cycle) != cycle:
+        fed = self.sequence(0, slot) or 0
+        for make, cycle, target in self._items[chip]:
+            if self.sequence(target, slot) is None:
+                continue
+            if low.place(make(low, fed), not_before=cycle) != cycle:
                 raise ScheduleError(
                     f"chip {chip}: the exchange cannot be the same in every slot; an error of the compiler"
                 )
 
-    def _transfer(self, source: int, sink: int, word: Callable[[int], int], target: int) -> None:
-        """A west word over a cable as soon as it is free, and into a west word at the other end when it is due."""
+    def _transfer(self, source: int, sink: int, target: int, word: Callable[[int], int], into: int) -> None:
+        """A west word over a cable as soon as it is free, and into a west word at the other end when it is due.
+
+        ``target``: the chip that it is for, in whose slots it takes place.
+        """
         out, back = (self.config.ports[end.port] for end in self.topology.cable(source, sink))
 
         def send(low: Lowering, sequence: int) -> Flow:
@@ -101,24 +117,24 @@ class Exchange:
         def receive(low: Lowering, sequence: int) -> Flow:
             flow = low.flow("receive", chained=False)
             made = flow.step(f"{back}.link", "RECEIVE", dst=0)
-            flow.net(made, (flow.step(low.west_write, "WRITE", addr=target, src=0, mask=0), "src"))
+            flow.net(made, (flow.step(low.west_write, "WRITE", addr=into, src=0, mask=0), "src"))
             return flow
 
         link = f"{source} {out}"
-        started, sent = self._placed(source, send, f"{out}.link", self._free.get(link, 0))
+        started, sent = self._placed(source, target, send, f"{out}.link", self._free.get(link, 0))
         self._free[link] = started + link_cycles(self.config)
         due = sent + link_latency(self.config)
-        _, taken = self._placed(sink, receive, f"{back}.link", due)
+        _, taken = self._placed(sink, target, receive, f"{back}.link", due)
         if taken >= due + link_cycles(self.config):
             raise ScheduleError(
                 f"chip {sink}: a word due in cycle {due} of a slot is taken in {taken}; an error of the compiler"
             )
 
-    def _placed(self, chip: int, make: _Make, queue: str, not_before: int) -> tuple[int, int]:
+    def _placed(self, chip: int, target: int, make: _Make, queue: str, not_before: int) -> tuple[int, int]:
         """Place a flow; (its first cycle, that of its dispatch in ``queue``)."""
         low = self._lowerings[chip]
         low.label = "exchange"
         flow = make(low, 0)
         cycle = low.place(flow, not_before=not_before)
-        self._items[chip].append((make, cycle))
+        self._items[chip].append((make, cycle, target))
         return cycle, cycle + next(step.at or 0 for step in flow.steps if step.queue == queue)

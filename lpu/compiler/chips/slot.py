@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from lpu.compiler.chips.exchange import Exchange, Places
-from lpu.compiler.lower import project
 from lpu.compiler.lower.machine import HOST, POSITION, TOKEN, VXM, Lowering, log2
 from lpu.compiler.lower.model import Model
 from lpu.compiler.lower.program import Entry
 from lpu.compiler.quantised import Logits
 from lpu.compiler.scheduler import Timeline
-from lpu.isa import Destination, Operand, Quantise, Source
+from lpu.isa import Destination, Operand, Quantise, Reduction, Source
 
+#: A float below all logits.
+MINUS_INFINITY = 0xFF800000
 #: Once angles are made the position's register holds the slot's number of blocks, which its length depends on.
 BLOCKS = POSITION
 
@@ -22,20 +23,18 @@ class Slot(Entry):
 
     Parameters
     ----------
-    model : of the chip. exchange, chip, places : the system's, and which chip this is. sequence : whose position.
-    fed : sequence whose token the first chip needs in this slot. ends_round : every sequence has been served when it ends.
+    model : of the chip. exchange, chip, places : the system's, and which chip this is. number : of the slot in a round.
+    sequence : whose position.
     """
 
-    def __init__(
-        self, model: Model, exchange: Exchange, chip: int, sequence: int, *, fed: int, ends_round: bool
-    ) -> None:
+    def __init__(self, model: Model, exchange: Exchange, chip: int, number: int, sequence: int) -> None:
         super().__init__(model, 1, True, sequence)
         self.exchange, self.chip, self.places = exchange, chip, exchange.places[chip]
-        self.fed, self.ends_round = fed, ends_round
+        self.number = number
 
     def _begin(self) -> None:
         low, places = self.low, self.places
-        self.exchange.place(low, self.chip, self.fed)
+        self.exchange.place(low, self.chip, self.number)
         low.label = "begin"
         word = places.positions[self.sequence]
         _load(low, word, POSITION)
@@ -46,13 +45,17 @@ class Slot(Entry):
 
     def _angles(self) -> None:
         super()._angles()
-        blocks(self.low, self.places, ends_round=self.ends_round)
+        blocks(self.low, self.places, ends_round=self.number == len(self.exchange.models) - 1)
 
     def _logits(self, op: Logits) -> None:
-        m, stored = self.model, self.model.matrices[op.out]
-        source = self.values[op.source][0]
-        token = self.places.chosen[self.sequence]
-        project.logits(self.low, source, stored.context, stored.scales, m.logits.axis, m.logits.word, token)
+        super()._logits(op)
+        # The arg-max once more, for the first chip: not every tile has a stream that leads to host and memory both.
+        low = self.low
+        flow = low.flow("token")
+        emitted = low.again(flow, Reduction.FARGMAX, low.argmax, MINUS_INFINITY)
+        write = flow.step(low.west_write, "WRITE", addr=self.places.chosen[self.sequence], src=0, mask=0)
+        flow.net(emitted, (write, "src"))
+        low.place(flow)
 
     def _end(self) -> None:
         self.low.label = "end"
@@ -60,10 +63,11 @@ class Slot(Entry):
             self._host("PUSH", src=TOKEN)
 
 
-def idle(model: Model, exchange: Exchange, chip: int, *, fed: int, ends_round: bool) -> Timeline:
-    """A slot without work."""
+def idle(model: Model, exchange: Exchange, chip: int, number: int, *, ends_round: bool) -> Timeline:
+    """Slots without work, the first with this number, where nothing passes in the others. ``ends_round``: with the last slot of a
+    round that counts."""
     low = Lowering(model.config, model.space)
-    exchange.place(low, chip, fed)
+    exchange.place(low, chip, number)
     low.label = "idle"
     blocks(low, exchange.places[chip], ends_round=ends_round)
     return low.timeline

@@ -68,8 +68,8 @@ def compile_system(
     shares = parts(graph, choose(graph, config, chips, sequences) if cuts is None else cuts)
     models = [_model(share, config, chip, sequences) for chip, share in enumerate(shares)]
     places = [_places(model, chip == chips - 1, sequences) for chip, model in enumerate(models)]
-    exchange = Exchange(config, topology, models, places)
-    system = _System(config, exchange, sequences)
+    exchange = Exchange(config, topology, models, places, sequences)
+    system = _System(config, exchange)
     system.lower(progress)
     programs = [system.program(chip) for chip in range(chips)]
     symbols = _symbols(graph, shares, models, places, sequences)
@@ -92,68 +92,91 @@ def _places(model: Model, last: bool, sequences: int) -> Places:
 
 @dataclass
 class _Made:
-    """A slot of a chip: its schedule, and its fixed part and its cycles a block as its own loops have them."""
+    """Slots of a chip in one piece: one with work or an exchange, or several in which nothing happens.
+
+    Parameters
+    ----------
+    timeline : their schedule. slots : their numbers in a round.
+    """
 
     timeline: Timeline
+    slots: tuple[int, ...]
 
     @property
     def period(self) -> int:
+        """Cycles a block of positions, as the schedule's own loops have them."""
         return sum(loop.period for loop in self.timeline.loops)
 
     @property
     def fixed(self) -> int:
+        """Cycles without those."""
         return self.timeline.end - self.period
 
 
 class _System:
-    """All slots of all chips."""
+    """All slots of all chips.
 
-    def __init__(self, config: TileConfig, exchange: Exchange, sequences: int):
-        self.config, self.exchange, self.sequences = config, exchange, sequences
+    Attributes
+    ----------
+    before, made, behind : of each chip, in order: what comes once before its rounds, a round, and what comes behind.
+    slots : how long each is.
+    """
+
+    def __init__(self, config: TileConfig, exchange: Exchange):
+        self.config, self.exchange = config, exchange
         self.chips = len(exchange.models)
-        self.late = sequences > 1
+        self.late = exchange.sequences > 1
         #: Queue that measures a slot and ends it: it has nothing to do behind the exchange.
         self.clock = f"{config.ports[0]}.link"
 
     def lower(self, progress: Progress) -> None:
         """Schedule every slot of a round on every chip, and the idle ones before and behind."""
-        self.made: list[list[_Made]] = []
+        count = self.chips
+        self.before, self.made, self.behind = [], [], []
         for chip, model in enumerate(self.exchange.models):
-            progress("scheduling", chip, self.chips)
-            here = []
-            for slot in range(self.chips):
-                sequence = (slot - chip) % self.chips
-                ends = slot == self.chips - 1
-                fed = slot if slot < self.sequences else 0
-                if sequence < self.sequences:
-                    entry = Slot(model, self.exchange, chip, sequence, fed=fed, ends_round=ends)
-                    here.append(_Made(entry.lower()))
-                else:
-                    here.append(_Made(idle(model, self.exchange, chip, fed=fed, ends_round=ends)))
-            self.made.append(here)
-            self.exchange.models[chip].space.check(model.graph.source)
-        self.waiting = [
-            [
-                _Made(
-                    idle(
-                        model, self.exchange, chip, fed=slot if slot < self.sequences else 0, ends_round=False
-                    )
-                )
-                for slot in range(self.chips - 1)
-            ]
-            if self.late
-            else []
-            for chip, model in enumerate(self.exchange.models)
-        ]
-        fixed, period = [], []
-        for slot in range(self.chips):
-            every = [made[slot] for made in self.made] + [w[slot] for w in self.waiting if slot < len(w)]
-            # The clock's own words, its loop, and for a chip that starts late the LOOP of its rounds.
-            need = max(max(m.fixed, self._clock_ready(m.timeline) + LOOP_CYCLES + 1) for m in every)
-            fixed.append(need + (LOOP_CYCLES if self.late else 0))
-            period.append(max(m.period for m in every))
-        lead = self.chips - 1 if self.late else 0
-        self.slots = Slots(tuple(fixed), tuple(period), lead, self.config.lanes)
+            progress("scheduling", chip, count)
+            first = chip if self.late else 0
+            self.before.append(self._run(chip, range(first), counts=False))
+            self.made.append(self._run(chip, [(first + n) % count for n in range(count)], counts=True))
+            self.behind.append(self._run(chip, range(first, count - 1) if self.late else (), counts=False))
+            model.space.check(model.graph.source)
+        every = [m for runs in (self.before, self.made, self.behind) for run in runs for m in run]
+        # A chip that starts late has the LOOP of its rounds between two slots.
+        fixed, period = [LOOP_CYCLES if self.late else 0] * count, [0] * count
+        for single in (True, False):
+            for made in every:
+                if (len(made.slots) == 1) is not single:
+                    continue
+                # Its schedule, or what the clock's own words and its loop take.
+                need = max(made.fixed, self._clock_ready(made.timeline) + LOOP_CYCLES + 1)
+                need += LOOP_CYCLES if self.late else 0
+                have = sum(fixed[n] + SYNC_CYCLES for n in made.slots) - SYNC_CYCLES
+                fixed[made.slots[0]] += max(0, need - have)
+                if single:
+                    period[made.slots[0]] = max(period[made.slots[0]], made.period)
+        self.slots = Slots(tuple(fixed), tuple(period), count - 1 if self.late else 0, self.config.lanes)
+
+    def _run(self, chip: int, numbers: Sequence[int], *, counts: bool) -> list[_Made]:
+        """A chip's slots with these numbers, one behind the other; ``counts``: as part of a round, with its work."""
+        model, last = self.exchange.models[chip], self.chips - 1
+        found: list[_Made] = []
+        pieces: list[tuple[list[int], bool]] = []
+        for number in numbers:
+            works = counts and self.exchange.sequence(chip, number) is not None
+            passes = works or self.exchange.busy(chip, number)
+            if pieces and not passes and not pieces[-1][1] and pieces[-1][0][-1] != last:
+                pieces[-1][0].append(number)
+            else:
+                pieces.append(([number], passes))
+        for piece, _ in pieces:
+            sequence = self.exchange.sequence(chip, piece[0])
+            if counts and sequence is not None:
+                timeline = Slot(model, self.exchange, chip, piece[0], sequence).lower()
+            else:
+                ends = counts and piece[-1] == last
+                timeline = idle(model, self.exchange, chip, piece[0], ends_round=ends)
+            found.append(_Made(timeline, tuple(piece)))
+        return found
 
     def _clock_ready(self, timeline: Timeline) -> int:
         """First cycle in which the clock's queue may read the number of blocks."""
@@ -163,32 +186,30 @@ class _System:
     def program(self, chip: int) -> Program:
         """A chip's program. Raises QueueOverflow."""
         config, model = self.config, self.exchange.models[chip]
-        late = chip if self.late else 0
         queues, labels = {}, {}
         for queue in queue_names(config):
             words: list[Instruction] = []
             names: list[str] = []
 
-            def add(made: _Made, slot: int, early: int = 0, queue: str = queue) -> None:
-                new, named = self._slot(made, slot, queue, early)
+            def add(made: _Made, early: int = 0, queue: str = queue) -> None:
+                new, named = self._piece(made, queue, early)
                 words.extend(new)  # noqa: B023
                 names.extend(named)  # noqa: B023
 
-            if late:
+            if self.late and chip:
                 wait(words, LOOP_CYCLES, False)
                 names += [""] * len(words)
-            for slot in range(late):
-                add(self.waiting[chip][slot], slot, early=LOOP_CYCLES if slot == late - 1 else 0)
+            for made in self.before[chip]:
+                add(made, early=LOOP_CYCLES if made is self.before[chip][-1] else 0)
             loop = len(words)
             words.append(Instruction("LOOP"))
             names.append("")
-            for n in range(self.chips):
-                slot = (late + n) % self.chips
-                add(self.made[chip][slot], slot)
+            for made in self.made[chip]:
+                add(made)
             args = {"count": 0, "index": TOKENS, "length": len(words) - loop - 1, "step": 0}
             words[loop] = Instruction("LOOP", args)
-            for slot in range(late, self.slots.lead):
-                add(self.waiting[chip][slot], slot)
+            for made in self.behind[chip]:
+                add(made)
             words.append(Instruction("HALT"))
             names.append("")
             if len(words) > config.queue_depth:
@@ -214,12 +235,13 @@ class _System:
         program.check()
         return program
 
-    def _slot(self, made: _Made, slot: int, queue: str, early: int) -> tuple[list[Instruction], list[str]]:
-        """One queue's words of a slot, up to where all queues go on together; ``early``: end so much before the others."""
+    def _piece(self, made: _Made, queue: str, early: int) -> tuple[list[Instruction], list[str]]:
+        """One queue's words, up to where all queues go on together; ``early``: end so much before the other chips."""
         words, labels = queue_words(made.timeline, queue)
         if queue != self.clock:
             return [*words, Instruction("SYNC")], [*labels, ""]
-        end, period = self.slots.fixed[slot] - early, self.slots.period[slot]
+        end = sum(self.slots.fixed[n] + SYNC_CYCLES for n in made.slots) - SYNC_CYCLES - early
+        period = sum(self.slots.period[n] for n in made.slots)
         at = _length(words)
         if period:
             start = self._clock_ready(made.timeline)

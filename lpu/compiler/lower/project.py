@@ -315,10 +315,8 @@ def feed_forward(
         add_residual(low, "down", scales, addend, result, 0, group.start, len(group))
 
 
-def logits(
-    low: Lowering, source: Bytes, context: int, scales: int, axis: Axis, word: int, token: int | None = None
-) -> None:
-    """All logits to west memory, the arg-max into X[TOKEN], and into west word ``token`` if there is one."""
+def logits(low: Lowering, source: Bytes, context: int, scales: int, axis: Axis, word: int) -> None:
+    """All logits to west memory, the arg-max into X[TOKEN]."""
     total, padding = axis.vectors, len(axis.at) % low.lanes
     mask = low.space.mask(np.arange(padding)) if padding else 0
     for column in range(total):
@@ -332,9 +330,5 @@ def logits(
         flow.net(chain, (write, "src"), *((s, "src") for s in steps))
         if last is not None:
             index = flow.step(f"{HOST}.port", "LDX", x=TOKEN, src=0)
-            sinks = [(index, "src", False)]
-            if token is not None:
-                kept = flow.step(low.west_write, "WRITE", addr=token, src=0, mask=0)
-                sinks.append((kept, "src", False))
-            flow.net(last, *sinks)
+            flow.net(last, (index, "src", False))
         low.place(flow)
