@@ -59,7 +59,7 @@ VPOP_RESULT = 2
 #: C2C: RECEIVE result; and the cycles by which a word is due later than its last beat is sent, in which it crosses pins and
 #: clock domains, is corrected, and waits for its time.
 RECEIVE_RESULT = 2
-LINK_SLACK = 32
+LINK_SLACK = 24
 #: Bits of a flit, 64 of them payload, and of a frame's check.
 FLIT_BITS, FLIT_PAYLOAD, CHECK_BITS = 72, 64, 16
 

@@ -8,15 +8,17 @@ from amaranth.lib.wiring import In, Out
 
 from lpu.arch import SliceKind, TileConfig, clog2
 from lpu.isa import layout, queue_names
-from lpu.timing import ADD, CONVERT, MULTIPLY, QUANTISE, SPECIAL, pass_visible, reduce_result
+from lpu.timing import ADD, CONVERT, MULTIPLY, QUANTISE, SPECIAL, link_cycles, pass_visible, reduce_result
 from rtl.streams import LOAD_READ_LATENCY, load_bus
 
 MAGIC = 0x4C505531
-PING, WRITE, READ, START, TOKENS_IN, TOKENS_OUT, VECTORS_IN, VECTORS_OUT, CLEAR = range(9)
-DONE, UNKNOWN_OP, NO_SPACE, PAST_END, BUSY, NO_ROOM = range(6)
+PING, WRITE, READ, START, TOKENS_IN, TOKENS_OUT, VECTORS_IN, VECTORS_OUT, CLEAR, DESKEW = range(10)
+DONE, UNKNOWN_OP, NO_SPACE, PAST_END, BUSY, NO_ROOM, LATE = range(7)
 #: Spaces of the load bus; below QUEUE_SPACE they are slice positions.
-QUEUE_SPACE, INDEX_SPACE, MASK_SPACE, STATUS_SPACE = 64, 128, 129, 130
+QUEUE_SPACE, INDEX_SPACE, MASK_SPACE, STATUS_SPACE, LINK_SPACE = 64, 128, 129, 130, 131
 STATUS_WORDS = 10
+#: Words of the link space: two of the chip, and four a port (rtl.align).
+LINK_HEAD, LINK_PORT = 2, 4
 #: Cycles from ``bus.read`` to ``read_data``: a slice's own, and one each way for the tile to spread and to gather.
 READ_LATENCY = LOAD_READ_LATENCY + 2
 
@@ -25,6 +27,11 @@ def settle_cycles(config: TileConfig) -> int:
     """Cycles after the last dispatch in which something may still be under way within slices or between them."""
     chain = 2 + CONVERT + 2 * MULTIPLY + ADD + SPECIAL + QUANTISE + 2 * config.beats
     return max(chain, pass_visible(config), reduce_result(config)) + len(config.floorplan) + 8
+
+
+def start_margin(config: TileConfig) -> int:
+    """Cycles from a DESKEW to the time to start at, at least: a control frame on its way has to end before."""
+    return link_cycles(config) + 32
 
 
 def spaces(config: TileConfig) -> list[tuple[int, int, int, bool, bool]]:
@@ -42,6 +49,8 @@ def spaces(config: TileConfig) -> list[tuple[int, int, int, bool, bool]]:
     table.append((INDEX_SPACE, config.index_registers, 1, True, True))
     table.append((MASK_SPACE, config.masks, -(-config.lanes // 32), True, False))
     table.append((STATUS_SPACE, STATUS_WORDS, 1, False, True))
+    if config.ports:
+        table.append((LINK_SPACE, LINK_HEAD + LINK_PORT * len(config.ports), 1, True, True))
     return table
 
 
@@ -60,7 +69,8 @@ class Port(wiring.Component):
     -------
     command : In, 32-bit stream. response : Out, 32-bit stream.
     bus : Out, load bus. read_data : In, the answers of all that hang on it, or-ed.
-    start : Out, strobe; ``start_entry`` : Out, queue word. halt : Out, strobe for the queues. clear : Out, strobe for
+    start : Out, strobe; ``start_entry`` : Out, queue word; with links also ``timed`` : Out, and ``moment`` : Out, the chip time
+    to start at. time : In, chip time, with links. halt : Out, strobe for the queues. clear : Out, strobe for
     FIFOs and status.
     busy : In, a program runs; set from the cycle after ``start``.
     status : In, status words 0 to 5 (flags, violation, violation cycle, cycles low and high, passes).
@@ -80,6 +90,7 @@ class Port(wiring.Component):
                 "read_data": In(32),
                 "start": Out(1),
                 "start_entry": Out(clog2(config.queue_depth)),
+                **({"timed": Out(1), "moment": Out(32), "time": In(32)} if config.ports else {}),
                 "halt": Out(1),
                 "clear": Out(1),
                 "busy": In(1),
@@ -220,6 +231,8 @@ class Port(wiring.Component):
                             m.d.sync += status.eq(PAST_END)
                         with m.Else():
                             m.d.sync += [self.start.eq(1), self.start_entry.eq(count)]
+                            if config.ports:
+                                m.d.sync += self.timed.eq(0)
                     with m.Case(TOKENS_IN):
                         m.d.sync += accept.eq(count)
                         with m.If(count > token_room):
@@ -240,8 +253,31 @@ class Port(wiring.Component):
                     with m.Case(CLEAR):
                         m.d.sync += self.halt.eq(1)
                         m.next = "settle"
+                    if config.ports:
+                        with m.Case(DESKEW):
+                            m.next = "moment"
                     with m.Default():
                         m.d.sync += status.eq(UNKNOWN_OP)
+            if config.ports:
+                ahead = Signal(32)
+                with m.State("moment"):
+                    m.d.comb += self.command.ready.eq(1)
+                    m.d.sync += self.moment.eq(self.command.payload)
+                    with m.If(self.command.valid):
+                        m.next = "soon"
+                with m.State("soon"):
+                    m.d.sync += ahead.eq(self.moment - self.time)
+                    m.next = "start"
+                with m.State("start"):
+                    m.next = "answer"
+                    with m.If(self.busy):
+                        m.d.sync += status.eq(BUSY)
+                    with m.Elif(count >= config.queue_depth):
+                        m.d.sync += status.eq(PAST_END)
+                    with m.Elif(ahead[31] | (ahead < start_margin(config))):
+                        m.d.sync += status.eq(LATE)
+                    with m.Else():
+                        m.d.sync += [self.start.eq(1), self.start_entry.eq(count), self.timed.eq(1)]
             with m.State("entry"):
                 m.d.comb += self.command.ready.eq(1)
                 with m.If(self.command.valid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from itertools import pairwise
 from operator import or_
@@ -13,16 +14,20 @@ from amaranth.lib.wiring import In, Out
 from lpu.arch import SliceKind, TileConfig, clog2
 from lpu.isa import queue_names
 from lpu.runtime.machine import ViolationKind
+from rtl.align import Aligner
+from rtl.c2c import C2c
 from rtl.host import MASK_LATENCY, Host
 from rtl.icu import NOTIFY_LATENCY, START_LATENCY, Queue
+from rtl.link import wires
 from rtl.mem import Mem
 from rtl.mxm import Mxm
 from rtl.port import Port, settle_cycles
-from rtl.streams import VIOLATION, Hop, delayed, load_bus
+from rtl.streams import VIOLATION, delayed, load_bus
 from rtl.sxm import Sxm
 from rtl.vxm import Vxm
 
 _SLICES = {
+    SliceKind.C2C: C2c,
     SliceKind.HOST: Host,
     SliceKind.MEM: Mem,
     SliceKind.MXM: Mxm,
@@ -34,9 +39,8 @@ _EVENT_LATENCY = 2
 
 
 def build_slice(config: TileConfig, name: str) -> wiring.Component:
-    """The component of a slice; a link's place is an empty hop."""
-    kind = config.spec(name).kind
-    return Hop(config, name, injections=0) if kind is SliceKind.C2C else _SLICES[kind](config, name)
+    """The component of a slice."""
+    return _SLICES[config.spec(name).kind](config, name)
 
 
 class Status(wiring.Component):
@@ -128,6 +132,7 @@ class Tile(wiring.Component):
     -------
     command : In, 32-bit stream. response : Out, 32-bit stream. Both as docs/architecture.md, "Host port", says.
     busy : Out, from START until all queues have halted and nothing is under way. violation : Out, of that run.
+    link0_in, link0_out, link1_in ... : wires of each port's cable (rtl.link.wires), if there are links.
     """
 
     def __init__(self, config: TileConfig):
@@ -138,6 +143,8 @@ class Tile(wiring.Component):
                 "response": Out(stream.Signature(32)),
                 "busy": Out(1),
                 "violation": Out(1),
+                **{f"link{n}_in": In(wires(config)) for n in range(len(config.ports))},
+                **{f"link{n}_out": Out(wires(config)) for n in range(len(config.ports))},
             }
         )
 
@@ -164,7 +171,8 @@ class Tile(wiring.Component):
                 ]
 
         # Queues and what all of them hear.
-        start, entry = delayed(m, port.start, 1, reset_less=False), delayed(m, port.start_entry, 1)
+        starting = self._links(m, port, slices) if config.ports else port.start
+        start, entry = delayed(m, starting, 1, reset_less=False), delayed(m, port.start_entry, 1)
         halt = delayed(m, port.halt, 1, reset_less=False)
         notified = Cat(queue.notify for queue in queues.values()).any()
         notified = delayed(m, notified, NOTIFY_LATENCY, reset_less=False)
@@ -188,7 +196,8 @@ class Tile(wiring.Component):
             m.d.sync += getattr(bus, part).eq(getattr(port.bus, part))
         masks = delayed(m, host.masks.as_value(), MASK_LATENCY)
         answers = []
-        for component in (*slices.values(), *queues.values()):
+        listeners = [m.submodules.aligner] if config.ports else []
+        for component in (*slices.values(), *queues.values(), *listeners):
             members = component.signature.members
             load = getattr(component, "load" if isinstance(component, Mem) else "bus", None)
             if load is not None:
@@ -232,10 +241,47 @@ class Tile(wiring.Component):
         wiring.connect(m, port.response, wiring.flipped(self.response))
         return m
 
+    def _links(self, m: Module, port: Port, slices: Mapping[str, wiring.Component]) -> Signal:
+        """Chip time, and the cables. Returns the strobe that starts queues: at once where no control frame is on its way, or
+        at the chip time that was named."""
+        config = self._config
+        m.submodules.aligner = aligner = Aligner(config)
+        waits, fire = Signal(), Signal()
+        for n, name in enumerate(config.ports):
+            link = slices[name]
+            wiring.connect(m, wiring.flipped(getattr(self, f"link{n}_in")), link.pins_in)
+            wiring.connect(m, link.pins_out, wiring.flipped(getattr(self, f"link{n}_out")))
+            m.d.comb += [
+                link.time.eq(aligner.time),
+                link.transit.eq(aligner.transit[n]),
+                link.control.eq(aligner.control[n]),
+                link.control_send.eq(aligner.send[n]),
+                link.restart.eq(fire),
+                aligner.ready[n].eq(link.control_ready),
+                aligner.came[n].eq(link.control_came),
+                aligner.word[n].eq(link.control_word),
+                aligner.bad[n].eq(link.bad),
+                aligner.corrected[n].eq(link.corrected),
+            ]
+        reached = aligner.time == port.moment
+        m.d.comb += [
+            aligner.running.eq(self.busy | port.start),
+            aligner.restart.eq(port.start),
+            port.time.eq(aligner.time),
+            fire.eq(waits & Mux(port.timed, reached, aligner.ready.all())),
+        ]
+        with m.If(port.start):
+            m.d.sync += waits.eq(1)
+        with m.Elif(fire | port.halt):
+            m.d.sync += waits.eq(0)
+        self._waits = waits
+        return fire
+
     def _busy(self, m: Module, port: Port, running: Value, status: Status) -> None:
         """Busy lasts until what was dispatched last has had its effect."""
         settling = Signal(range(settle_cycles(self._config) + 1))
-        with m.If(port.start):
+        fault = m.submodules.aligner.fault if self._config.ports else 0
+        with m.If(port.start | (self._waits if self._config.ports else 0)):
             m.d.sync += [self.busy.eq(1), settling.eq(0)]
         with m.Elif(running):
             m.d.sync += settling.eq(0)
@@ -246,6 +292,6 @@ class Tile(wiring.Component):
         m.d.comb += [
             port.busy.eq(self.busy),
             port.status.eq(status.words),
-            port.status[0].eq(Cat(self.busy, self.violation)),
+            port.status[0].eq(Cat(self.busy, self.violation, fault)),
             self.violation.eq(status.words[0][1]),
         ]

@@ -164,12 +164,25 @@ class RtlMachine:
 
         A run that is given up is cleared: the machine takes commands again, but has lost FIFOs and registers.
         """
+        self.start(entry)
+        return self.finish(entry, max_cycles)
+
+    def start(self, entry: str, moment: int | None = None) -> None:
+        """Start all queues at the entry's word: at once, or at chip time ``moment`` (of a tile with links)."""
         if self._program is None:
             raise MachineError("run: no program is loaded: load one first")
         if entry not in self._program.entries:
             known = ", ".join(self._program.entries)
             raise MachineError(f"run: the program has no entry {entry!r}: it has {known}")
-        self._command(Op.START, f"start {entry}", self._program.entries[entry], expect=0)
+        word = self._program.entries[entry]
+        if moment is None:
+            self._command(Op.START, f"start {entry}", word, expect=0)
+        else:
+            at = np.array([moment & 0xFFFFFFFF], np.uint32)
+            self._command(Op.DESKEW, f"start {entry} at chip time {moment}", word, 0, at, expect=0)
+
+    def finish(self, entry: str, max_cycles: int = MAX_CYCLES) -> Result:
+        """Run until idle. Raises MachineError past ``max_cycles``, after clearing the machine."""
         while True:
             self._transport.wait(max_cycles + 1, until_idle=True)
             status = self.status()

@@ -42,6 +42,8 @@ class Op(IntEnum):
     VECTORS_OUT = 7
     #: Halt and forget.
     CLEAR = 8
+    #: Start all queues at a chip time.
+    DESKEW = 9
 
 
 class Status(IntEnum):
@@ -59,6 +61,8 @@ class Status(IntEnum):
     BUSY = 4
     #: The FIFO has no room for all of it; nothing was pushed.
     NO_ROOM = 5
+    #: The chip time is past, or comes too soon; nothing was started.
+    LATE = 6
 
 
 _REMEDY = {
@@ -66,6 +70,7 @@ _REMEDY = {
     Status.NO_SPACE: "the tile has no such space, or it cannot be read or written",
     Status.PAST_END: "past the end of the space, nothing was written",
     Status.BUSY: "a program is running: wait for it to end, or clear the machine",
+    Status.LATE: "the time to start at is past or too near: the chip was late, or lost the common time",
     Status.NO_ROOM: "no room in the FIFO, nothing was pushed: let the program take some first",
 }
 
@@ -81,6 +86,8 @@ class Space(IntEnum):
     MASK = 129
     #: Status words.
     STATUS = 130
+    #: Chip, chip time and links; of a tile with links.
+    LINK = 131
 
 
 #: Words of Space.STATUS.
@@ -160,7 +167,7 @@ def entry_words(config: TileConfig, space: int) -> int:
         return -(-layout(config, names[space - Space.QUEUE]).width // 32)
     elif space == Space.MASK:
         return -(-config.lanes // 32)
-    elif space in (Space.INDEX, Space.STATUS):
+    elif space in (Space.INDEX, Space.STATUS) or (space == Space.LINK and config.ports):
         return 1
     raise MachineError(
         f"space {space} has no entries in {config.name}: slices are 0..31, queues 64.., then 128..130"

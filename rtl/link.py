@@ -1,0 +1,213 @@
+"""One direction of a link each: a transmitter of frames, and a receiver behind a crossing of clock domains."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Mux, Signal
+from amaranth.lib import fifo, wiring
+from amaranth.lib.wiring import In, Out
+
+from lpu.arch import TileConfig
+from lpu.link import CHECK_START, HEADER_BITS
+from lpu.timing import CHECK_BITS, FLIT_BITS, FLIT_PAYLOAD, link_cycles
+from rtl.link_code import advanced, check_bits, flips, header_bits, header_read
+
+
+def wires(config: TileConfig) -> wiring.Signature:
+    """One direction of a cable: data, and the clock it was sent with, turned over: its rising edges are amid the beats."""
+    return wiring.Signature({"clk": Out(1), "data": Out(config.link_width)})
+
+
+class Transmitter(wiring.Component):
+    """Words to frames.
+
+    Cycle 0: ``send`` with ``word`` and ``information``. Cycle 1: the header on the wires; then flits and check, a beat a cycle,
+    link_cycles in all.
+
+    Members
+    -------
+    send, word, information : In; only while ``ready``. ready : Out, the frame under way, if any, ends with this cycle.
+    data : Out, the wires, from registers.
+    """
+
+    def __init__(self, config: TileConfig):
+        self._config = config
+        super().__init__(
+            {
+                "send": In(1),
+                "word": In(config.lanes * 32),
+                "information": In(4),
+                "ready": Out(1),
+                "data": Out(config.link_width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, width = self._config, self._config.link_width
+        beats, per_flit = link_cycles(config), FLIT_BITS // width
+        first_check = beats - -(-CHECK_BITS // width)
+        #: Beat of the frame on the wires, beats when there is none.
+        beat = Signal(range(beats + 1), init=beats)
+        place = Signal(range(per_flit))
+        payload = Signal(config.lanes * 32, reset_less=True)
+        shift, check = Signal(FLIT_BITS, reset_less=True), Signal(CHECK_BITS, reset_less=True)
+        m.d.comb += self.ready.eq(beat >= beats - 1)
+        with m.If(beat != beats):
+            m.d.sync += beat.eq(beat + 1)
+        # What comes on the wires next.
+        sent = Signal(width)
+        m.d.comb += sent.eq(shift)
+        checking = beat >= first_check - 1
+        m.d.sync += self.data.eq(0)
+        with m.If(beat < beats - 1):
+            with m.If(checking):
+                m.d.sync += [self.data.eq(check), check.eq(check >> width)]
+            with m.Else():
+                m.d.sync += [
+                    self.data.eq(sent),
+                    check.eq(advanced(check, sent)),
+                    shift.eq(shift >> width),
+                    place.eq(place + 1),
+                ]
+                with m.If(place == per_flit - 1):
+                    m.d.sync += [
+                        place.eq(0),
+                        shift.eq(Cat(payload[:FLIT_PAYLOAD], check_bits(payload[:FLIT_PAYLOAD]))),
+                        payload.eq(payload >> FLIT_PAYLOAD),
+                    ]
+        with m.If(self.send):
+            first = self.word[:FLIT_PAYLOAD]
+            m.d.sync += [
+                beat.eq(0),
+                place.eq(0),
+                self.data.eq(header_bits(self.information)),
+                check.eq(CHECK_START),
+                shift.eq(Cat(first, check_bits(first))),
+                payload.eq(self.word >> FLIT_PAYLOAD),
+            ]
+        return m
+
+
+class Receiver(wiring.Component):
+    """Frames to words.
+
+    In the sender's clock a beat is captured, and those of frames go through a FIFO. ``arrived`` comes a few cycles behind the
+    last beat; until the next frame's first flit is complete, ``word`` stays.
+
+    Members
+    -------
+    wires : In. arrived : Out, strobe. word, information : Out, of the frame. bad : Out, with ``arrived``: something in it could
+    not be corrected. corrected : Out, strobe, once a frame in which something was. broken : Out, strobe: a header that
+    cannot be read.
+    """
+
+    #: Cycles from a beat in the FIFO to what follows from it: read, syndrome, correction, word.
+    DECODE = 3
+
+    def __init__(self, config: TileConfig, domain: str):
+        self._config, self._domain = config, domain
+        super().__init__(
+            {
+                "wires": In(wires(config)),
+                "arrived": Out(1),
+                "word": Out(config.lanes * 32),
+                "information": Out(4),
+                "bad": Out(1),
+                "corrected": Out(1),
+                "broken": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, width, domain = self._config, self._config.link_width, self._domain
+        beats, per_flit = link_cycles(config), FLIT_BITS // width
+
+        # The sender's clock: beats of frames into the FIFO.
+        m.domains += ClockDomain(domain, reset_less=True)
+        m.d.comb += ClockSignal(domain).eq(self.wires.clk)
+        m.submodules.crossing = crossing = fifo.AsyncFIFO(
+            width=width + 1, depth=16, r_domain="sync", w_domain=domain, exact_depth=False
+        )
+        captured = Signal(width, reset_less=True)
+        count = Signal(range(beats + 1), reset_less=True)
+        m.d[domain] += captured.eq(self.wires.data)
+        _, good, wrong = header_read(m, captured[:HEADER_BITS])
+        begins = (count == 0) & (good | wrong)
+        with m.If(begins):
+            m.d[domain] += count.eq(beats - 1)
+        with m.Elif(count != 0):
+            m.d[domain] += count.eq(count - 1)
+        m.d.comb += [crossing.w_data.eq(Cat(captured, begins)), crossing.w_en.eq(begins | (count != 0))]
+
+        # Our clock. Cycle 0: a beat, its place in the frame.
+        beat, first, valid = Signal(width), Signal(), Signal()
+        m.d.comb += [crossing.r_en.eq(1), Cat(beat, first).eq(crossing.r_data), valid.eq(crossing.r_rdy)]
+        #: Place of the beat that comes next; behind a whole frame, and before the first one, none.
+        place = Signal(range(beats + 1), init=beats)
+        in_flit = Signal(range(per_flit))
+        shift, check = Signal(FLIT_BITS, reset_less=True), Signal(CHECK_BITS, reset_less=True)
+        flit_done, frame_done = Signal(), Signal()
+        of_frame = Signal(4, reset_less=True)
+        check_beats = -(-CHECK_BITS // width)
+        sent = Signal(check_beats * width, reset_less=True)
+        information, header_good, _ = header_read(m, beat[:HEADER_BITS])
+        is_check = place >= beats - check_beats
+        m.d.sync += [flit_done.eq(0), frame_done.eq(0), self.broken.eq(0)]
+        with m.If(valid):
+            m.d.sync += place.eq(Mux(first, 1, Mux(place == beats, beats, place + 1)))
+            with m.If(first):
+                m.d.sync += [
+                    of_frame.eq(information),
+                    check.eq(CHECK_START),
+                    in_flit.eq(0),
+                    self.broken.eq(~header_good),
+                ]
+            with m.Elif(place == beats):
+                pass
+            with m.Elif(is_check):
+                m.d.sync += [
+                    sent.eq(Cat(sent[width:], beat)),
+                    frame_done.eq(place == beats - 1),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    shift.eq(Cat(shift[width:], beat)),
+                    check.eq(advanced(check, beat)),
+                    in_flit.eq(Mux(in_flit == per_flit - 1, 0, in_flit + 1)),
+                    flit_done.eq(in_flit == per_flit - 1),
+                ]
+        # Cycle 1: syndrome of a whole flit.
+        syndrome, payload = Signal(8, reset_less=True), Signal(FLIT_PAYLOAD, reset_less=True)
+        settled, ended = Signal(), Signal()
+        m.d.sync += [
+            settled.eq(flit_done),
+            payload.eq(shift[:FLIT_PAYLOAD]),
+            syndrome.eq(check_bits(shift[:FLIT_PAYLOAD]) ^ shift[FLIT_PAYLOAD:]),
+            ended.eq(frame_done),
+        ]
+        # The next frame may have begun meanwhile: what belongs to this one is kept.
+        wrong_check = Signal(CHECK_BITS, reset_less=True)
+        with m.If(frame_done):
+            m.d.sync += [wrong_check.eq(sent[:CHECK_BITS] ^ check), self.information.eq(of_frame)]
+        # Cycle 2: correction; of the check of the frame, whether it differs in more than one bit.
+        odd = syndrome.xor()
+        flip = flips(syndrome)
+        known = flip.any() | ((syndrome & (syndrome - 1)[:8]) == 0)
+        failed, mended = Signal(), Signal()
+        several = (wrong_check & (wrong_check - 1)[:CHECK_BITS]).any()
+        m.d.sync += [self.arrived.eq(ended), self.corrected.eq(0), self.bad.eq(0)]
+        with m.If(settled):
+            m.d.sync += [
+                self.word.eq(Cat(self.word[FLIT_PAYLOAD:], payload ^ flip)),
+                failed.eq(failed | (syndrome.any() & ~(odd & known))),
+                mended.eq(mended | (syndrome.any() & odd & known)),
+            ]
+        with m.If(ended):
+            m.d.sync += [
+                self.bad.eq(failed | several),
+                self.corrected.eq((mended | wrong_check.any()) & ~failed & ~several),
+                failed.eq(0),
+                mended.eq(0),
+            ]
+        return m
