@@ -10,7 +10,7 @@ from golden.tile import Deadlock, Tile, Timeout, Trace
 from lpu.arch import TileConfig
 from lpu.program import Program
 from lpu.runtime.machine import MAX_CYCLES, MachineError, Result
-from lpu.timing import link_latency
+from lpu.timing import SAMPLE, link_latency
 from lpu.topology import End, Topology
 
 
@@ -72,7 +72,8 @@ class System:
             tile.start(entry)
         going = dict.fromkeys(range(len(self.chips)), 0)
         while going:
-            horizon = min(going.values()) + self._latency
+            # A word is on its way once it is sampled, a little after its SEND, from which the latency counts.
+            horizon = min(going.values()) + self._latency - SAMPLE
             for n in [n for n, at in going.items() if at < horizon]:
                 try:
                     following = self.chips[n].advance(horizon, max_cycles)

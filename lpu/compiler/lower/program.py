@@ -114,7 +114,7 @@ class Entry:
         """Activation entries: a norm's or an attention's result a position, then a region for the rest."""
         m, config = self.model, self.model.config
         widths = [m._channels(op.out).vectors for op in m.graph.ops if isinstance(op, Norm | Attend)]
-        self.width = max(widths)
+        self.width = max(widths, default=0)
         self.free = range(self.width * self.count, config.activations - (0 if m.in_memory else 1))
         want = 2 * m.rows
         if len(self.free) < want:
