@@ -1,7 +1,7 @@
 """What goes over a link, to the bit: flits with SECDED, frames with a header and a check. Standard library only.
 
 A frame is a header beat, the flits of a word (64 bits of payload and 8 check bits each, lowest bit first), and a check of
-CHECK_BITS over all flit bits. Between frames the wires are low.
+CHECK_BITS over the payload, which the receiver compares when errors have been corrected. Between frames the wires are low.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ def corrected(received: int) -> tuple[int, bool, bool]:
     return (payload ^ 1 << columns().index(syndrome)) & ((1 << FLIT_PAYLOAD) - 1), True, False
 
 
-def check_of(bits: int, count: int) -> int:
-    """Check of ``count`` bits, lowest first."""
-    value = CHECK_START
+def check_of(bits: int, count: int, value: int = CHECK_START) -> int:
+    """Check of ``count`` bits, lowest first, going on from ``value``."""
     for n in range(count):
         high = value >> (CHECK_BITS - 1) ^ bits >> n & 1
         value = value << 1 & (1 << CHECK_BITS) - 1
@@ -80,5 +79,5 @@ def frame(word: int, flits: int, information: int, width: int) -> list[int]:
     mask = (1 << width) - 1
     beats = [header(information)]
     beats += [bits >> at & mask for at in range(0, length, width)]
-    check = check_of(bits, length)
+    check = check_of(word, FLIT_PAYLOAD * flits)
     return beats + [check >> at & mask for at in range(0, CHECK_BITS, width)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Mux, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, Mux, Signal
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from lpu.arch import TileConfig
 from lpu.link import CHECK_START, HEADER_BITS
 from lpu.timing import CHECK_BITS, FLIT_BITS, FLIT_PAYLOAD, link_cycles
 from rtl.link_code import advanced, check_bits, flips, header_bits, header_read
+from rtl.streams import delayed
 
 
 def wires(config: TileConfig) -> wiring.Signature:
@@ -55,8 +56,7 @@ class Transmitter(wiring.Component):
         with m.If(beat != beats):
             m.d.sync += beat.eq(beat + 1)
         # What comes on the wires next.
-        sent = Signal(width)
-        m.d.comb += sent.eq(shift)
+        following = payload[:FLIT_PAYLOAD]
         checking = beat >= first_check - 1
         m.d.sync += self.data.eq(0)
         with m.If(beat < beats - 1):
@@ -64,16 +64,19 @@ class Transmitter(wiring.Component):
                 m.d.sync += [self.data.eq(check), check.eq(check >> width)]
             with m.Else():
                 m.d.sync += [
-                    self.data.eq(sent),
-                    check.eq(advanced(check, sent)),
+                    self.data.eq(shift),
                     shift.eq(shift >> width),
                     place.eq(place + 1),
                 ]
                 with m.If(place == per_flit - 1):
                     m.d.sync += [
                         place.eq(0),
-                        shift.eq(Cat(payload[:FLIT_PAYLOAD], check_bits(payload[:FLIT_PAYLOAD]))),
+                        shift.eq(Cat(following, check_bits(following))),
                         payload.eq(payload >> FLIT_PAYLOAD),
+                    ]
+                with m.If((place == per_flit - 1) & (beat != first_check - 2)):
+                    m.d.sync += [
+                        check.eq(advanced(check, following)),
                     ]
         with m.If(self.send):
             first = self.word[:FLIT_PAYLOAD]
@@ -81,7 +84,7 @@ class Transmitter(wiring.Component):
                 beat.eq(0),
                 place.eq(0),
                 self.data.eq(header_bits(self.information)),
-                check.eq(CHECK_START),
+                check.eq(advanced(Const(CHECK_START, CHECK_BITS), first)),
                 shift.eq(Cat(first, check_bits(first))),
                 payload.eq(self.word >> FLIT_PAYLOAD),
             ]
@@ -100,9 +103,6 @@ class Receiver(wiring.Component):
     not be corrected. corrected : Out, strobe, once a frame in which something was. broken : Out, strobe: a header that
     cannot be read.
     """
-
-    #: Cycles from a beat in the FIFO to what follows from it: read, syndrome, correction, word.
-    DECODE = 3
 
     def __init__(self, config: TileConfig, domain: str):
         self._config, self._domain = config, domain
@@ -146,7 +146,7 @@ class Receiver(wiring.Component):
         #: Place of the beat that comes next; behind a whole frame, and before the first one, none.
         place = Signal(range(beats + 1), init=beats)
         in_flit = Signal(range(per_flit))
-        shift, check = Signal(FLIT_BITS, reset_less=True), Signal(CHECK_BITS, reset_less=True)
+        shift = Signal(FLIT_BITS, reset_less=True)
         flit_done, frame_done = Signal(), Signal()
         of_frame = Signal(4, reset_less=True)
         check_beats = -(-CHECK_BITS // width)
@@ -159,7 +159,6 @@ class Receiver(wiring.Component):
             with m.If(first):
                 m.d.sync += [
                     of_frame.eq(information),
-                    check.eq(CHECK_START),
                     in_flit.eq(0),
                     self.broken.eq(~header_good),
                 ]
@@ -173,40 +172,46 @@ class Receiver(wiring.Component):
             with m.Else():
                 m.d.sync += [
                     shift.eq(Cat(shift[width:], beat)),
-                    check.eq(advanced(check, beat)),
                     in_flit.eq(Mux(in_flit == per_flit - 1, 0, in_flit + 1)),
                     flit_done.eq(in_flit == per_flit - 1),
                 ]
         # Cycle 1: syndrome of a whole flit.
         syndrome, payload = Signal(8, reset_less=True), Signal(FLIT_PAYLOAD, reset_less=True)
-        settled, ended = Signal(), Signal()
+        settled, checked = Signal(), Signal()
         m.d.sync += [
             settled.eq(flit_done),
             payload.eq(shift[:FLIT_PAYLOAD]),
             syndrome.eq(check_bits(shift[:FLIT_PAYLOAD]) ^ shift[FLIT_PAYLOAD:]),
-            ended.eq(frame_done),
+            checked.eq(settled),
         ]
-        # The next frame may have begun meanwhile: what belongs to this one is kept.
-        wrong_check = Signal(CHECK_BITS, reset_less=True)
         with m.If(frame_done):
-            m.d.sync += [wrong_check.eq(sent[:CHECK_BITS] ^ check), self.information.eq(of_frame)]
-        # Cycle 2: correction; of the check of the frame, whether it differs in more than one bit.
-        odd = syndrome.xor()
-        flip = flips(syndrome)
+            m.d.sync += self.information.eq(of_frame)
+        # Cycle 2: correction.
+        odd, flip = syndrome.xor(), flips(syndrome)
         known = flip.any() | ((syndrome & (syndrome - 1)[:8]) == 0)
         failed, mended = Signal(), Signal()
-        several = (wrong_check & (wrong_check - 1)[:CHECK_BITS]).any()
-        m.d.sync += [self.arrived.eq(ended), self.corrected.eq(0), self.bad.eq(0)]
         with m.If(settled):
             m.d.sync += [
                 self.word.eq(Cat(self.word[FLIT_PAYLOAD:], payload ^ flip)),
                 failed.eq(failed | (syndrome.any() & ~(odd & known))),
                 mended.eq(mended | (syndrome.any() & odd & known)),
             ]
+        # Cycle 3: the check goes on.
+        check, fresh = Signal(CHECK_BITS, reset_less=True), Signal(init=1)
+        with m.If(checked):
+            begun = Mux(fresh, CHECK_START, check)
+            m.d.sync += [fresh.eq(0), check.eq(advanced(begun, self.word[-FLIT_PAYLOAD:]))]
+        # Behind the last beat: whether the check differs, and in more than one bit, which is then its own.
+        ended = delayed(m, frame_done, 2, reset_less=False)
+        wrong = Signal(CHECK_BITS)
+        m.d.comb += wrong.eq(sent[:CHECK_BITS] ^ check)
+        several = (wrong & (wrong - 1)[:CHECK_BITS]).any()
+        m.d.sync += [self.arrived.eq(ended), self.corrected.eq(0), self.bad.eq(0)]
         with m.If(ended):
             m.d.sync += [
+                fresh.eq(1),
                 self.bad.eq(failed | several),
-                self.corrected.eq((mended | wrong_check.any()) & ~failed & ~several),
+                self.corrected.eq((mended | wrong.any()) & ~failed & ~several),
                 failed.eq(0),
                 mended.eq(0),
             ]

@@ -7,7 +7,7 @@ from operator import xor
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from lpu.link import CHECK_POLYNOMIAL, HEADER_BITS, columns, header
+from lpu.link import HEADER_BITS, check_of, columns, header
 from lpu.timing import CHECK_BITS, FLIT_PAYLOAD
 
 
@@ -32,15 +32,15 @@ def flips(syndrome: Value) -> Value:
 
 
 def advanced(check: Value, bits: Value) -> Value:
-    """The frame check with some more bits, lowest first."""
-    value = [check[n] for n in range(CHECK_BITS)]
-    for bit in bits:
-        high = value[-1] ^ bit
-        value = [
-            (below ^ high) if CHECK_POLYNOMIAL >> n & 1 else below
-            for n, below in enumerate([Const(0, 1), *value[:-1]])
-        ]
-    return Cat(value)
+    """The frame check with some more bits, lowest first: flat sums, as each bit of the result is linear in all inputs."""
+    check = Value.cast(check)
+    inputs = [*check, *bits]
+    effects = [check_of(0, len(bits), 1 << n) for n in range(CHECK_BITS)]
+    effects += [check_of(1 << n, len(bits), 0) for n in range(len(bits))]
+    return Cat(
+        parity([x for x, effect in zip(inputs, effects, strict=True) if effect >> n & 1])
+        for n in range(CHECK_BITS)
+    )
 
 
 def header_bits(information: Value) -> Value:

@@ -94,11 +94,10 @@ class System {
     void disturb() {
         for (int n = 0; n < WAYS; n++) {
             Errors& e = errors[n];
-            if (!e.bits) continue;
             uint32_t flip = 0;
             const uint32_t data = seen(top, n);
             if (e.beat < 0 && data) e.beat = 0;
-            if (e.beat >= 1 && e.beat <= FLITS * PER_FLIT) {
+            if (e.bits && e.beat >= 1 && e.beat <= FLITS * PER_FLIT) {
                 const int place = (e.beat - 1) % PER_FLIT;
                 if (place == 0) {
                     e.at[0] = chance() % (PER_FLIT * WIDTH);
@@ -107,9 +106,9 @@ class System {
                     e.flits++;
                 }
                 for (int k = 0; k < e.bits; k++)
-                    if (e.at[k] / WIDTH == place) flip |= 1u << e.at[k] % WIDTH;
+                    if (e.at[k] >= 0 && e.at[k] / WIDTH == place) flip |= 1u << e.at[k] % WIDTH;
             }
-            set_flip(top, n, flip);
+            if (e.bits) set_flip(top, n, flip);
             if (e.beat >= 0 && ++e.beat == BEATS) e.beat = -1;
         }
     }
@@ -152,6 +151,7 @@ EXPORT void sys_reset(void* s, int chip, int level) {
 EXPORT void sys_hold(void* s, int way, uint32_t mask) { set_hold(of(s).top, way, mask); }
 EXPORT void sys_errors(void* s, int way, int bits, uint64_t seed) {
     of(s).errors[way].bits = bits;
+    of(s).errors[way].at[0] = of(s).errors[way].at[1] = -1;  // from the next flit on
     of(s).random ^= seed * 0x9E3779B97F4A7C15ull;
     if (!bits) set_flip(of(s).top, way, 0);
 }
