@@ -10,8 +10,10 @@ import pytest
 from golden.emulate import Emulation
 from golden.system import System
 from lpu.arch import PRESETS
+from lpu.compiler.builder import ScheduleError
 from lpu.compiler.chips import compile_system
 from lpu.compiler.chips.cut import choose, costs, parts, seams
+from lpu.compiler.chips.prove import prove_system
 from lpu.compiler.graph import GraphError
 from lpu.compiler.place import FitError
 from lpu.compiler.quantised import Arrival, Gather, Logits
@@ -133,6 +135,31 @@ def test_several_sequences_keep_chips_busy():
     rounds = 8
     assert one.cycles(rounds, 0) * 2 > 1.6 * (two.cycles(rounds, 0))
     assert one.lead == 0 and two.lead == 1
+
+
+def test_the_proof_finds_what_does_not_fit():
+    """One word of one chip a cycle late, another SEND, a slot too long: each is found."""
+    graph = random_quantised(DEEP)
+
+    def broken(queue, op, change):
+        program = compile_system(graph, EIGHT, 2)
+        words = program.programs[1].queues[queue]
+        n = next(n for n, w in enumerate(words) if w.op == op)
+        change(words, n)
+        with pytest.raises(ScheduleError) as caught:
+            prove_system(program)
+        return str(caught.value)
+
+    def later(words, n):
+        words[n - 1] = replace(words[n - 1], gap=words[n - 1].gap + 1)
+
+    def twice(words, n):
+        words[n] = replace(words[n], count=2)
+        words[n + 1] = replace(words[n + 1], gap=max(0, words[n + 1].gap - 1))
+
+    assert "chip 1 at position 0" in broken("c2c0.link", "RECEIVE", later)
+    assert "takes" in broken("c2c0.link", "NOTIFY", later)
+    assert broken("c2c0.link", "SEND", twice)
 
 
 def test_what_is_refused():

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lpu.commands.options import config_option, load, position_option
+from lpu.commands.options import (
+    chips_option,
+    config_option,
+    load,
+    position_option,
+    topology_option,
+)
 
 if TYPE_CHECKING:
     from lpu.compiler.graph import Graph
@@ -26,6 +32,15 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Positions that prefill takes at once, the most that fit if left out; 1 leaves prefill out.",
 )
+@chips_option
+@topology_option
+@click.option(
+    "--sequences",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Texts under way at once, at most one a chip.",
+)
 @position_option
 def command(
     model: str,
@@ -33,6 +48,9 @@ def command(
     output: str,
     report_path: str | None,
     chunk: int | None,
+    chips: int,
+    topology: str | None,
+    sequences: int,
     positions: tuple[int, ...],
 ) -> None:
     """Compile a language model to a program.
@@ -54,6 +72,15 @@ def command(
         graph = load_model(model)
         tell("quantising")
         quantised = _quantised(graph)
+        if chips > 1 or sequences > 1:
+            if report_path or chunk or positions:
+                raise click.UsageError(
+                    "--report, --chunk and --position are for one chip: leave them out with --chips"
+                )
+            from lpu.commands.chips import compiled
+
+            compiled(quantised, config, chips, topology, sequences, output, tell)
+            return
         tell("scheduling")
         program = compile_model(
             quantised,

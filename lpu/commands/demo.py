@@ -28,4 +28,6 @@ def command(ctx: click.Context, config_name: str, prompt: str, tokens: int, targ
     The text comes token by token, then the cycles, predicted and counted. The first run builds the simulator, which takes
     minutes.
     """
-    ctx.invoke(run, model=str(MODEL), prompt=prompt, tokens=tokens, target=target, config_name=config_name)
+    ctx.invoke(
+        run, model=str(MODEL), prompts=(prompt,), tokens=tokens, target=target, config_name=config_name
+    )

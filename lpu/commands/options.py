@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from lpu.arch import TileConfig
     from lpu.runtime.machine import Machine
+    from lpu.runtime.system import Chips
+    from lpu.topology import Topology
 
 config_option = click.option(
     "--config",
@@ -28,6 +30,14 @@ target_option = click.option(
     default="golden",
     show_default=True,
     help="What runs the program.",
+)
+chips_option = click.option(
+    "--chips", type=click.IntRange(1, 1024), default=1, show_default=True, help="Chips that share the model."
+)
+topology_option = click.option(
+    "--topology",
+    default=None,
+    help="How chips are joined: line, ring, mesh, or a .json file. A ring if left out, a line for two.",
 )
 position_option = click.option(
     "--position",
@@ -56,6 +66,25 @@ def machine(config: TileConfig, target: str, waves: str | None = None) -> Machin
     from tb.fastsim import fast_machine
 
     return fast_machine(config, trace=waves)
+
+
+def cabled(config: TileConfig, topology: str | None, chips: int) -> tuple[TileConfig, Topology]:
+    """The configuration, with links if it has none, and the topology of so many chips."""
+    from lpu.topology import load_topology
+
+    shape = load_topology(topology or ("ring" if chips > 2 else "line"), chips)
+    return (config if config.ports else config.linked(max(2, shape.ports))), shape
+
+
+def system(config: TileConfig, topology: Topology, target: str) -> Chips:
+    """Chips of the kind a ``--target`` option names, and their links."""
+    if target == "golden":
+        from golden.system import System
+
+        return System(config, topology)
+    from tb.systemsim import linked_chips
+
+    return linked_chips(config, topology)
 
 
 def report(data: dict[str, Any], json_path: str | None) -> None:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpu.commands.options import config_option, json_option, load, machine, report
+from lpu.commands.options import (
+    chips_option,
+    config_option,
+    json_option,
+    load,
+    machine,
+    report,
+    topology_option,
+)
 
 if TYPE_CHECKING:
     from lpu.arch import TileConfig
@@ -21,7 +29,12 @@ if TYPE_CHECKING:
 @click.option(
     "--tokenizer", "tokenizer_path", type=click.Path(exists=True), help="Where the model has none beside it."
 )
-@click.option("--prompt", default="", help="Text to continue; none starts from BOS.")
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    help="Text to continue; none starts from BOS. Given more than once, as many texts are told at once, at most one a chip.",
+)
 @click.option(
     "--tokens", type=click.IntRange(min=1), default=32, show_default=True, help="Tokens to generate."
 )
@@ -33,6 +46,8 @@ if TYPE_CHECKING:
     help="What computes; reference is float32.",
 )
 @config_option
+@chips_option
+@topology_option
 @click.option(
     "--temperature", type=float, default=0.0, show_default=True, help="0 takes the likeliest token."
 )
@@ -55,10 +70,12 @@ def command(
     ctx: click.Context,
     model: str,
     tokenizer_path: str | None,
-    prompt: str,
+    prompts: tuple[str, ...],
     tokens: int,
     target: str,
     config_name: str,
+    chips: int,
+    topology: str | None,
     temperature: float,
     top_p: float,
     seed: int,
@@ -82,9 +99,34 @@ def command(
     config = load(config_name)
     sampler = Sampler(temperature, top_p, seed)
     graph, tokenizer = load_model(model), load_tokenizer(tokenizer_path or model)
-    ids = tokenizer.encode(prompt)
+    if chips > 1:
+        from lpu.commands.chips import linked, several
+    if len(prompts) > 1:
+        if len(prompts) > chips or target == "reference" or not sampler.greedy:
+            raise click.UsageError(
+                f"{len(prompts)} prompts: several texts at once need as many --chips, another --target, no --temperature"
+            )
+        several(
+            ctx,
+            graph,
+            tokenizer,
+            prompts,
+            tokens,
+            target,
+            config,
+            chips,
+            topology,
+            calibration,
+            clock,
+            json_path,
+        )
+        return
+    ids = tokenizer.encode(prompts[0] if prompts else "")
     check_prompt(ids, graph.vocabulary, graph.positions)
-    engine = _engine(graph, tokenizer, target, config, calibration)
+    if chips > 1 and target != "reference":
+        engine: Engine = linked(graph, tokenizer, target, config, chips, topology, 1, calibration)
+    else:
+        engine = _engine(graph, tokenizer, target, config, calibration)
     started = time.perf_counter()
     generation = Generation(engine, ids, tokens, sampler, {tokenizer.bos, tokenizer.eos})
     stream = TextStream(tokenizer.decode_piece, ids[0])
@@ -100,7 +142,7 @@ def command(
     seconds = time.perf_counter() - started
     if not quiet:
         click.echo(rest)
-    data = figures(stream.text, ids, generation, steps, config, target)
+    data = figures(stream.text, ids, generation, steps, config, target, chips)
     if json_path:
         report(data, json_path)
     if not quiet:
@@ -140,12 +182,18 @@ def _engine(
 
 
 def figures(
-    text: str, prompt: list[int], generation: Generation, steps: list[Step], config: TileConfig, target: str
+    text: str,
+    prompt: list[int],
+    generation: Generation,
+    steps: list[Step],
+    config: TileConfig,
+    target: str,
+    chips: int = 1,
 ) -> dict[str, Any]:
     """What a run is worth telling, as JSON has it; no cycles for the float reference."""
     from lpu.arch import SliceKind
 
-    arrays = max(1, sum(s.kind is SliceKind.MXM for s in config.floorplan))
+    arrays = max(1, sum(s.kind is SliceKind.MXM for s in config.floorplan)) * chips
     counted = [s for s in steps if s.cycles is not None]
     return {
         "text": text,
@@ -157,7 +205,7 @@ def figures(
         "predicted_prefill_cycles": generation.prefill.predicted,
         "mxm_busy": [round((s.passes or 0) / max(s.cycles or 0, 1) / arrays, 4) for s in counted],
         "config": config.name,
-        "chips": 1,
+        "chips": chips,
         "target": target,
     }
 
@@ -170,7 +218,8 @@ def show(data: dict[str, Any], clock: float, seconds: float) -> None:
     cycles, predicted = data["cycles"], data["predicted_cycles"]
     mean = sum(cycles) / len(cycles)
     total = sum(cycles) + data["prefill_cycles"]
-    table = Table(title=f"{len(cycles)} tokens on {data['config']}, {data['target']}")
+    where = data["config"] if data["chips"] == 1 else f"{data['chips']} chips of {data['config']}"
+    table = Table(title=f"{len(cycles)} tokens on {where}, {data['target']}")
     for column in ("", "counted", "predicted"):
         table.add_column(column, justify="right" if column else "left")
     table.add_row("cycles a token, first", f"{cycles[0]:,}", f"{predicted[0]:,}")

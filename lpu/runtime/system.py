@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lpu.arch import TileConfig
 from lpu.program import Program
 from lpu.runtime.machine import MAX_CYCLES, Machine, Result
-from lpu.runtime.session import SessionError, check_prompt, float_values
+from lpu.runtime.sampling import Sampler
+from lpu.runtime.session import Prefill, SessionError, Step, check_prompt, float_values
 from lpu.system import SystemProgram
 
 
@@ -56,6 +57,27 @@ class Rounds:
     cycles: int
     predicted: int
     passes: tuple[int, ...]
+
+
+class SystemEngine:
+    """A session of one sequence as :class:`lpu.runtime.generate.Engine`: a token at a time, sampled or greedy."""
+
+    def __init__(self, session: SystemSession) -> None:
+        self.session, self.positions = session, session.capacity
+
+    def start(self, prompt: Sequence[int]) -> Prefill:
+        """Process a prompt but for its last token."""
+        return Prefill(*self.session.start([prompt]))
+
+    def step(self, sampler: Sampler | None = None) -> Step:
+        """Process the current token and choose the next."""
+        done = self.session.step()
+        (token,) = done.tokens
+        if sampler is not None and not sampler.greedy:
+            token = sampler.choose(self.session.logits())
+            if self.session.positions[0] < self.positions:
+                self.session.choose(token)
+        return Step(token, done.cycles, done.predicted, sum(done.passes))
 
 
 class SystemSession:

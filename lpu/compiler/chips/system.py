@@ -15,6 +15,7 @@ from lpu.arch import TileConfig
 from lpu.compiler.builder import QueueOverflow, wait
 from lpu.compiler.chips.cut import Part, choose, parts
 from lpu.compiler.chips.exchange import Exchange, Places
+from lpu.compiler.chips.prove import prove_system
 from lpu.compiler.chips.slot import BLOCKS, Slot, idle
 from lpu.compiler.graph import GraphError
 from lpu.compiler.lower.machine import HOST, TOKENS
@@ -43,6 +44,7 @@ def compile_system(
     sequences: int = 1,
     cuts: Sequence[int] | None = None,
     progress: Progress = lambda what, done, of: None,
+    check: bool = True,
 ) -> SystemProgram:
     """Programs with entries ``state`` (pops the number of rounds) and ``decode`` (a token of every sequence a round).
 
@@ -52,6 +54,7 @@ def compile_system(
     topology : how chips are joined; a ring if left out. Chips are used in order: each needs a cable to the next.
     sequences : texts under way at once, at most one a chip.
     cuts : numbers of the operations in front of which the graph is cut; the cost model's choice if left out.
+    check : prove the programs by :mod:`lpu.compiler.chips.prove`.
 
     Raises GraphError (FitError where a memory is too small), TopologyError, QueueOverflow or ScheduleError, each in one line.
     """
@@ -73,7 +76,11 @@ def compile_system(
     system.lower(progress)
     programs = [system.program(chip) for chip in range(chips)]
     symbols = _symbols(graph, shares, models, places, sequences)
-    return SystemProgram(config, topology, programs, system.slots, symbols)
+    made = SystemProgram(config, topology, programs, system.slots, symbols)
+    if check:
+        progress("checking", 0, 1)
+        prove_system(made)
+    return made
 
 
 def _model(share: Part, config: TileConfig, chip: int, sequences: int) -> Model:
