@@ -24,10 +24,12 @@ from lpu.compiler.quantised import (
     Matrix,
     Norm,
     Op,
+    Partial,
     Project,
     Quantised,
     Residual,
     Rotary,
+    Sum,
 )
 from lpu.isa import AddMode, Quantise
 
@@ -122,6 +124,10 @@ class Emulation:
                 return self._gate(op, values[op.source])  # type: ignore[arg-type]
             case Residual():
                 return self._add(self._scaled(op.matrix, values[op.source]), values[op.addend])  # type: ignore[arg-type]
+            case Partial():
+                return self._scaled(op.matrix, values[op.source])  # type: ignore[arg-type]
+            case Sum():
+                return self._add(values[op.left], values[op.right])  # type: ignore[arg-type]
             case Logits():
                 source: Stepped = values[op.source]  # type: ignore[assignment]
                 return self._mul(self._scaled(op.matrix, source.vector), source.step)

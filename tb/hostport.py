@@ -93,7 +93,8 @@ class HostPort:
     def _execute(self, header: int, arguments: list[int]) -> None:
         op, space, n = header >> 24, header >> 16 & 0xFF, header & 0xFFFF
         try:
-            if op not in set(Op):
+            # There are no links, and so no time to start at.
+            if op not in set(Op) or op == Op.DESKEW:
                 raise Refused(Status.UNKNOWN_OP)
             words = getattr(self, f"_{Op(op).name.lower()}")(space, n, arguments)
             self._answers += [answer(op, Status.DONE, len(words)), *words]

@@ -13,8 +13,10 @@ from lpu.arch import PRESETS
 from lpu.compiler.builder import ScheduleError
 from lpu.compiler.chips import compile_system
 from lpu.compiler.chips.cut import choose, costs, parts, seams
+from lpu.compiler.chips.inside import halved
 from lpu.compiler.chips.prove import prove_system
 from lpu.compiler.graph import GraphError
+from lpu.compiler.model import compile_model
 from lpu.compiler.place import FitError
 from lpu.compiler.quantised import Arrival, Gather, Logits
 from lpu.program import ProgramError
@@ -90,6 +92,24 @@ def test_any_cut_gives_the_same_tokens():
         assert told(graph, EIGHT, 2, [[1, 2]], 6, cuts=[cut]) == wanted
 
 
+def test_four_chips_and_four_sequences():
+    """Three times the tokens of one sequence, and more."""
+    graph = random_quantised(Shape(64, 172, 8, 4, 8, 512, positions=128, layers=8))
+    one, four = (compile_system(graph, PRESETS["sim16"].linked(), 4, sequences=n).slots for n in (1, 4))
+    assert 4 * one.cycles(16, 0) > 3 * four.cycles(16, 0)
+
+
+@pytest.mark.slow
+def test_a_ring_of_65_chips():
+    """Nine million weights, a layer's attention on one chip and its network on the next."""
+    shape = Shape(128, 640, 8, 2, 16, vocabulary=512, positions=48, layers=32)
+    config = PRESETS["ecp5-85f"].linked()
+    graph = random_quantised(shape)
+    assert told(graph, config, 65, [[1, 2, 3]], 4) == expected(graph, config, [[1, 2, 3]], 4)
+    with pytest.raises(GraphError):
+        compile_system(graph, config, 64)
+
+
 def test_eight_chips_and_eight_sequences():
     graph = random_quantised(replace(DEEP, layers=8))
     prompts = [[n + 1, 2 * n] for n in range(8)]
@@ -135,6 +155,38 @@ def test_several_sequences_keep_chips_busy():
     rounds = 8
     assert one.cycles(rounds, 0) * 2 > 1.6 * (two.cycles(rounds, 0))
     assert one.lead == 0 and two.lead == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (EIGHT, Shape(layers=2, positions=40, hidden=40)),
+        (tile_config(4, 2).linked(), Shape(dim=9, hidden=13, layers=3, positions=14, tied=True)),
+        (tile_config(8, 8).linked(), Shape(dim=70, hidden=100, layers=1, positions=10)),
+    ],
+    ids=lambda x: x.name if hasattr(x, "name") else "",
+)
+def test_halves_of_every_layer(config, shape):
+    graph = random_quantised(shape)
+    whole, prompt = halved(graph, config.lanes), [1, 2, 3]
+    count = min(2 * config.lanes, shape.positions - 3)
+    assert told(graph, config, 2, [prompt], count, cut="inside") == expected(whole, config, [prompt], count)
+
+
+def test_large_networks_gain_by_halves():
+    """A layer-heavy network takes fewer cycles on two chips than on one that is big enough, and auto finds that out."""
+    config = replace(PRESETS["sim16"], contexts=8192).linked()
+    graph = random_quantised(Shape(64, 2048, 8, 4, 8, 512, positions=32, layers=2))
+    program = compile_system(graph, config, 2)
+    alone = compile_model(graph, config, chunk=1).cycles["decode"]
+    assert program.slots.cycles(1, 0) == 3270 and alone.startswith("4114 ")
+    assert program.symbols["why"].startswith("cut inside: 3,302 cycles a token; cut layers: ")
+    small = compile_system(random_quantised(DEEP), EIGHT, 2)
+    assert small.symbols["why"].startswith("cut layers: ")
+    with pytest.raises(GraphError, match="has 6 inputs, too few to be halved on 8 lanes: cut by layers"):
+        compile_system(random_quantised(Shape(hidden=6)), EIGHT, 2, cut="inside")
+    with pytest.raises(GraphError, match="a cut inside layers for 3 chips and 1 sequences: it takes 2 and 1"):
+        compile_system(graph, config, 3, cut="inside")
 
 
 def test_the_proof_finds_what_does_not_fit():

@@ -304,8 +304,8 @@ def test_random(config, odds):
                 assert bench.clears[-1] - bench.halts[-1] >= settle_cycles(config)
 
     run(bench, body)
-    assert {status for _, status in seen} == set(Status)
-    assert {op for op, status in seen if status == Status.DONE} == set(Op)
+    assert {status for _, status in seen} == set(Status) - {Status.LATE}
+    assert {op for op, status in seen if status == Status.DONE} == set(Op) - {Op.DESKEW}
     assert {op for op, status in seen if status == Status.BUSY} == {Op.WRITE, Op.READ, Op.START}
 
 

@@ -1,6 +1,7 @@
 """``lpu run``: text, figures, and bad input in one line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +83,49 @@ def test_stories260k(capsys):
     )
     assert code == 0
     assert text.startswith("Once upon a time, there was a little girl named Lily. She loved to play")
+
+
+OWN = Path(__file__).parent.parent / "models" / "stories192k"
+
+
+def test_several_chips_tell_the_same_story(capsys):
+    arguments = (
+        "run",
+        OWN,
+        "--config",
+        "ecp5-85f",
+        "--prompt",
+        "Once upon a time",
+        "--tokens",
+        6,
+        "--json",
+        "-",
+    )
+    figures = [json.loads(run(capsys, *arguments, "--chips", n)[1]) for n in (1, 2)]
+    assert figures[0]["tokens"] == figures[1]["tokens"]
+    assert [f["chips"] for f in figures] == [1, 2]
+    assert all(f["cycles"] == f["predicted_cycles"] for f in figures)
+
+
+def test_several_texts_at_once(capsys, tmp_path):
+    out = tmp_path / "two.json"
+    prompts = ("--prompt", "Once upon a time", "--prompt", "One day")
+    code, text, _ = run(
+        capsys, "run", OWN, "--config", "ecp5-85f", *prompts, "--chips", 2, "--tokens", 5, "--json", out
+    )
+    figures = json.loads(out.read_text())
+    assert code == 0 and "10 tokens of 2 texts on 2 chips" in text
+    assert [len(t) for t in figures["tokens"]] == [5, 5]
+    assert figures["text"][0].startswith("Once upon a time") and figures["text"][1].startswith("One day")
+    assert "several texts at once need as many --chips" in refused(capsys, "run", OWN, *prompts)
+    assert "no topology 'star'" in refused(capsys, "run", OWN, "--chips", 2, "--topology", "star")
+
+
+def test_compile_for_several_chips(capsys, tmp_path):
+    out = tmp_path / "two.lpus"
+    code, text, _ = run(capsys, "compile", OWN, "--config", "ecp5-85f", "--chips", 2, "-o", out)
+    assert code == 0 and out.exists()
+    assert "chip 1: 14 operations, from layer 1" in text and "schedules and links proven" in text
+    assert "cut layers: " in text
+    words = refused(capsys, "compile", OWN, "--chips", 2, "-o", out, "--chunk", 2)
+    assert "--report, --chunk and --position are for one chip" in words

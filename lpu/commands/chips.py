@@ -23,6 +23,7 @@ def linked(
     config: TileConfig,
     chips: int,
     topology: str | None,
+    cut: str,
     sequences: int,
     calibration: str | None,
 ) -> Any:
@@ -42,6 +43,7 @@ def linked(
             chips,
             topology=shape,
             sequences=sequences,
+            cut=cut,
             progress=lambda what, done, of: tell(what, done, of),
         )
         tell("starting the chips")
@@ -59,6 +61,7 @@ def several(
     config: TileConfig,
     chips: int,
     topology: str | None,
+    cut: str,
     calibration: str | None,
     clock: float,
     json_path: str | None,
@@ -67,7 +70,7 @@ def several(
     from lpu.runtime.text import TextStream
 
     ids = [tokenizer.encode(prompt) for prompt in prompts]
-    session = linked(graph, tokenizer, target, config, chips, topology, len(prompts), calibration)
+    session = linked(graph, tokenizer, target, config, chips, topology, cut, len(prompts), calibration)
     prefill = session.start(ids)
     told: list[list[int]] = [[] for _ in ids]
     cycles, predicted = [], []
@@ -119,6 +122,7 @@ def compiled(
     config: TileConfig,
     chips: int,
     topology: str | None,
+    cut: str,
     sequences: int,
     output: str,
     tell: Tell,
@@ -127,15 +131,20 @@ def compiled(
     from lpu.compiler.chips import compile_system
 
     tile, shape = cabled(config, topology, chips)
-    made = compile_system(quantised, tile, chips, topology=shape, sequences=sequences, progress=tell)
+    made = compile_system(quantised, tile, chips, topology=shape, sequences=sequences, cut=cut, progress=tell)
     made.save(output)
     slots = made.slots
     for chip, part in enumerate(made.symbols["chips"]):
         used = sum(count for _, count, _ in made.programs[chip].symbols["contexts"])
         click.echo(
-            f"chip {chip}: {part['operations']} operations from {part['first']} on, {used:,} of {tile.contexts:,} contexts; "
-            f"slot of {slots.fixed[chip]:,} + {slots.period[chip]} * (position // {slots.lanes}) cycles"
+            f"chip {chip}: {part['operations']} operations, {part['first']}, {used:,} of {tile.contexts:,} contexts"
         )
+    if "why" in made.symbols:
+        click.echo(made.symbols["why"])
+    click.echo(
+        f"a round: {len(slots.fixed)} slots of {', '.join(f'{n:,}' for n in slots.fixed)} cycles, and "
+        f"{', '.join(map(str, slots.period))} more for each {slots.lanes} positions"
+    )
     rounds = 16
     cycles = slots.cycles(rounds, 0)
     click.echo(

@@ -10,6 +10,7 @@ import click
 from lpu.commands.options import (
     chips_option,
     config_option,
+    cut_option,
     load,
     position_option,
     topology_option,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 )
 @chips_option
 @topology_option
+@cut_option
 @click.option(
     "--sequences",
     type=click.IntRange(min=1),
@@ -50,6 +52,7 @@ def command(
     chunk: int | None,
     chips: int,
     topology: str | None,
+    cut: str,
     sequences: int,
     positions: tuple[int, ...],
 ) -> None:
@@ -79,7 +82,7 @@ def command(
                 )
             from lpu.commands.chips import compiled
 
-            compiled(quantised, config, chips, topology, sequences, output, tell)
+            compiled(quantised, config, chips, topology, cut, sequences, output, tell)
             return
         tell("scheduling")
         program = compile_model(

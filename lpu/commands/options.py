@@ -39,6 +39,13 @@ topology_option = click.option(
     default=None,
     help="How chips are joined: line, ring, mesh, or a .json file. A ring if left out, a line for two.",
 )
+cut_option = click.option(
+    "--cut",
+    type=click.Choice(["auto", "layers", "inside"]),
+    default="auto",
+    show_default=True,
+    help="A pipeline of layers, or halves of every layer on two chips; auto takes the faster one.",
+)
 position_option = click.option(
     "--position",
     "positions",

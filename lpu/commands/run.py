@@ -9,6 +9,7 @@ import click
 from lpu.commands.options import (
     chips_option,
     config_option,
+    cut_option,
     json_option,
     load,
     machine,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @config_option
 @chips_option
 @topology_option
+@cut_option
 @click.option(
     "--temperature", type=float, default=0.0, show_default=True, help="0 takes the likeliest token."
 )
@@ -76,6 +78,7 @@ def command(
     config_name: str,
     chips: int,
     topology: str | None,
+    cut: str,
     temperature: float,
     top_p: float,
     seed: int,
@@ -116,6 +119,7 @@ def command(
             config,
             chips,
             topology,
+            cut,
             calibration,
             clock,
             json_path,
@@ -124,7 +128,7 @@ def command(
     ids = tokenizer.encode(prompts[0] if prompts else "")
     check_prompt(ids, graph.vocabulary, graph.positions)
     if chips > 1 and target != "reference":
-        engine: Engine = linked(graph, tokenizer, target, config, chips, topology, 1, calibration)
+        engine: Engine = linked(graph, tokenizer, target, config, chips, topology, cut, 1, calibration)
     else:
         engine = _engine(graph, tokenizer, target, config, calibration)
     started = time.perf_counter()

@@ -115,6 +115,22 @@ class Residual(Op):
 
 
 @dataclass(frozen=True)
+class Partial(Op):
+    """Float vector: a share of a Residual's projection, to be added to the rest."""
+
+    source: str
+    matrix: Matrix
+
+
+@dataclass(frozen=True)
+class Sum(Op):
+    """Float vector: the sum of two."""
+
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
 class Logits(Op):
     """Float vector [vocabulary]: projection of a Norm's output."""
 

@@ -157,13 +157,13 @@ class SystemSession:
         return float_values(self.program.config.float_format, words[: self.vocabulary])
 
     def _place(self, tokens: Sequence[int]) -> None:
-        """Positions into every chip, the tokens to be processed into the last one, which sends them to the first."""
+        """Positions into every chip, the tokens to be processed into those that choose them."""
         for tile, words in zip(self.system.chips, self._chips, strict=True):
             for address, position in zip(words["positions"], self.positions, strict=True):
                 self._write(tile, words["slice"], address, position)
             self._write(tile, words["slice"], words["longest"], max(self.positions))
-        for address, token in zip(self._chips[-1]["chosen"], tokens, strict=True):
-            self._write(self.system.chips[-1], self._chips[-1]["slice"], address, token)
+            for address, token in zip(words["chosen"], tokens, strict=False):
+                self._write(tile, words["slice"], address, token)
 
     def _write(self, tile: Machine, name: str, address: int, value: int) -> None:
         tile.write_memory(name, address, np.full((1, self.program.config.lanes), value, np.uint32))

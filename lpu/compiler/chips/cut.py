@@ -54,7 +54,7 @@ class Part:
 
 def sources(op: Op) -> list[str]:
     """Names of the values an operation takes."""
-    fields = ("source", "addend", "query", "key", "value")
+    fields = ("source", "addend", "query", "key", "value", "left", "right")
     return [getattr(op, f) for f in fields if hasattr(op, f)]
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lpu.arch import TileConfig
 from lpu.compiler.builder import ScheduleError
 from lpu.compiler.flow import Flow
-from lpu.compiler.lower.machine import Lowering
+from lpu.compiler.lower.machine import Float, Lowering
 from lpu.compiler.lower.model import Model
 from lpu.timing import link_cycles, link_latency
 from lpu.topology import Topology
@@ -44,68 +44,26 @@ class Places:
 _Make = Callable[[Lowering, int], Flow]
 
 
-@dataclass
-class Exchange:
-    """The exchange of one slot on all chips.
+class Transfers:
+    """Words from west memory to west memory over cables, all in one slot.
 
     Parameters
     ----------
-    config, topology : of the system. models, places : of each chip. sequences : under way at once.
+    config, topology : of the system. models : of each chip.
 
     Attributes
     ----------
-    back : chips on the token's way from the last to the first.
+    items : for each chip its flows in order: what makes it, the cycle it begins in, the chip that the word is for in the end.
     """
 
-    config: TileConfig
-    topology: Topology
-    models: Sequence[Model]
-    places: Sequence[Places]
-    sequences: int
-    back: list[int] = field(init=False)
-    _items: list[list[tuple[_Make, int, int]]] = field(init=False)
-    _free: dict[str, int] = field(default_factory=dict)
+    def __init__(self, config: TileConfig, topology: Topology, models: Sequence[Model]):
+        self.config, self.topology = config, topology
+        self.items: list[list[tuple[_Make, int, int]]] = [[] for _ in models]
+        self._lowerings = [Lowering(config, m.space) for m in models]
+        self._free: dict[str, int] = {}
 
-    def __post_init__(self) -> None:
-        self._lowerings = [Lowering(self.config, m.space) for m in self.models]
-        self._items = [[] for _ in self.models]
-        last = len(self.models) - 1
-        for chip in range(last):
-            made = self.models[chip].floats[self.models[chip].graph.ops[-1].out][0]
-            taken = self.models[chip + 1].floats[self.models[chip + 1].graph.ops[0].out][0]
-            for n in range(made.axis.vectors):
-                self._transfer(chip, chip + 1, chip + 1, lambda _, word=made.word + n: word, taken.word + n)  # type: ignore[misc]
-        self.back = self.topology.hops(last, 0)
-        for source, sink in itertools.pairwise(self.back):
-            here = self.places[source]
-            self._transfer(source, sink, 0, lambda s, here=here: here.outgoing(s), self.places[sink].token)  # type: ignore[misc]
-
-    def sequence(self, chip: int, slot: int) -> int | None:
-        """The sequence that a chip works on in a slot of a round, None if it has none."""
-        found = (slot - chip) % len(self.models)
-        return found if found < self.sequences else None
-
-    def busy(self, chip: int, slot: int) -> bool:
-        """Whether anything comes to a chip in a slot, or leaves it."""
-        return any(self.sequence(target, slot) is not None for _, _, target in self._items[chip])
-
-    def place(self, low: Lowering, chip: int, slot: int) -> None:
-        """Put a chip's part of a slot into an empty timeline."""
-        low.label = "exchange"
-        fed = self.sequence(0, slot) or 0
-        for make, cycle, target in self._items[chip]:
-            if self.sequence(target, slot) is None:
-                continue
-            if low.place(make(low, fed), not_before=cycle) != cycle:
-                raise ScheduleError(
-                    f"chip {chip}: the exchange cannot be the same in every slot; an error of the compiler"
-                )
-
-    def _transfer(self, source: int, sink: int, target: int, word: Callable[[int], int], into: int) -> None:
-        """A west word over a cable as soon as it is free, and into a west word at the other end when it is due.
-
-        ``target``: the chip that it is for, in whose slots it takes place.
-        """
+    def add(self, source: int, sink: int, target: int, word: Callable[[int], int], into: int) -> None:
+        """A word as soon as the cable is free, and into memory at the other end when it is due."""
         out, back = (self.config.ports[end.port] for end in self.topology.cable(source, sink))
 
         def send(low: Lowering, sequence: int) -> Flow:
@@ -130,11 +88,67 @@ class Exchange:
                 f"chip {sink}: a word due in cycle {due} of a slot is taken in {taken}; an error of the compiler"
             )
 
+    def vector(self, source: int, sink: int, made: Float, taken: Float) -> None:
+        """All words of a float vector."""
+        for n in range(made.axis.vectors):
+            self.add(source, sink, sink, lambda _, word=made.word + n: word, taken.word + n)  # type: ignore[misc]
+
+    def place(
+        self, low: Lowering, chip: int, sequence: int = 0, wanted: Callable[[int], bool] = lambda target: True
+    ) -> None:
+        """Put a chip's part into an empty timeline, but for words that are for chips not ``wanted``."""
+        low.label = "exchange"
+        for make, cycle, target in self.items[chip]:
+            if wanted(target) and low.place(make(low, sequence), not_before=cycle) != cycle:
+                raise ScheduleError(
+                    f"chip {chip}: the exchange cannot be the same in every slot; an error of the compiler"
+                )
+
     def _placed(self, chip: int, target: int, make: _Make, queue: str, not_before: int) -> tuple[int, int]:
         """Place a flow; (its first cycle, that of its dispatch in ``queue``)."""
         low = self._lowerings[chip]
         low.label = "exchange"
         flow = make(low, 0)
         cycle = low.place(flow, not_before=not_before)
-        self._items[chip].append((make, cycle, target))
+        self.items[chip].append((make, cycle, target))
         return cycle, cycle + next(step.at or 0 for step in flow.steps if step.queue == queue)
+
+
+@dataclass
+class Exchange:
+    """The exchange of one slot on all chips of a pipeline.
+
+    Parameters
+    ----------
+    config, topology : of the system. models, places : of each chip. sequences : under way at once.
+    """
+
+    config: TileConfig
+    topology: Topology
+    models: Sequence[Model]
+    places: Sequence[Places]
+    sequences: int
+
+    def __post_init__(self) -> None:
+        self._transfers = Transfers(self.config, self.topology, self.models)
+        last = len(self.models) - 1
+        for chip in range(last):
+            before, after = self.models[chip], self.models[chip + 1]
+            made, taken = before.floats[before.graph.ops[-1].out][0], after.floats[after.graph.ops[0].out][0]
+            self._transfers.vector(chip, chip + 1, made, taken)
+        for source, sink in itertools.pairwise(self.topology.hops(last, 0)):
+            self._transfers.add(source, sink, 0, self.places[source].outgoing, self.places[sink].token)
+
+    def sequence(self, chip: int, slot: int) -> int | None:
+        """The sequence that a chip works on in a slot of a round, None if it has none."""
+        found = (slot - chip) % len(self.models)
+        return found if found < self.sequences else None
+
+    def busy(self, chip: int, slot: int) -> bool:
+        """Whether anything comes to a chip in a slot, or leaves it."""
+        return any(self.sequence(target, slot) is not None for _, _, target in self._transfers.items[chip])
+
+    def place(self, low: Lowering, chip: int, slot: int) -> None:
+        """Put a chip's part of a slot into an empty timeline."""
+        fed = self.sequence(0, slot) or 0
+        self._transfers.place(low, chip, fed, lambda target: self.sequence(target, slot) is not None)

@@ -68,7 +68,12 @@ def _links(system: SystemProgram, runs: list[Expansion]) -> None:
 
 def _times(run: Expansion, name: str) -> tuple[list[int], list[int]]:
     """Cycles of a port's SENDs and RECEIVEs."""
-    found = sorted((d.cycle, d.instruction.op) for d in run.dispatches if d.queue == f"{name}.link")
+    found = sorted(
+        (d.cycle + k * d.instruction.interval, d.instruction.op)
+        for d in run.dispatches
+        if d.queue == f"{name}.link"
+        for k in range(d.instruction.count)
+    )
     return tuple([cycle for cycle, op in found if op == wanted] for wanted in ("SEND", "RECEIVE"))  # type: ignore[return-value]
 
 

@@ -37,11 +37,11 @@ class Slot(Entry):
         self.exchange.place(low, self.chip, self.number)
         low.label = "begin"
         word = places.positions[self.sequence]
-        _load(low, word, POSITION)
+        load(low, word, POSITION)
         super()._begin()
         increment(low, word)
         if self.chip == 0:
-            _load(low, places.token, TOKEN)
+            load(low, places.token, TOKEN)
 
     def _angles(self) -> None:
         super()._angles()
@@ -75,7 +75,7 @@ def idle(model: Model, exchange: Exchange, chip: int, number: int, *, ends_round
 
 def blocks(low: Lowering, places: Places, *, ends_round: bool) -> None:
     """Blocks of positions of the longest sequence into their register; one more position behind the last slot of a round."""
-    _load(low, places.longest, BLOCKS)
+    load(low, places.longest, BLOCKS)
     flow = low.flow("index", chained=False)
     args: dict[str, Any] = {"x": BLOCKS, "src": BLOCKS, "add": 0, "shift": log2(low.lanes), "bits": 16}
     flow.step(f"{HOST}.port", "INDEX", **args)
@@ -102,7 +102,7 @@ def increment(low: Lowering, word: int) -> None:
     low.place(flow)
 
 
-def _load(low: Lowering, word: int, x: int) -> None:
+def load(low: Lowering, word: int, x: int) -> None:
     """An integer of west memory into an index register."""
     flow = low.flow("index", chained=False)
     read = flow.step(low.west, "READ", addr=word, dst=0)

@@ -23,9 +23,11 @@ from lpu.compiler.quantised import (
     Matrix,
     Norm,
     Op,
+    Partial,
     Project,
     Quantised,
     Residual,
+    Sum,
 )
 
 #: Positions of a rotary table's fine part (docs/quantised.md).
@@ -156,7 +158,9 @@ class Model:
                 rows, columns = self._channels(op.source), plain(lanes, len(op.up.weight))
                 self._matrix(low, f"{op.out} gate", op.gate, rows, columns, "columns")
                 self._matrix(low, f"{op.out} up", op.up, rows, columns, "columns")
-            case Residual():
+            case Sum():
+                self._float(op, len(self._channels(op.left).at))
+            case Residual() | Partial():
                 axis = self._float(op, len(op.matrix.weight))
                 self._matrix(low, op.out, op.matrix, self._channels(op.source), axis, "rows")
             case Logits():

@@ -28,8 +28,10 @@ from lpu.compiler.quantised import (
     Gather,
     Logits,
     Norm,
+    Partial,
     Residual,
     Rotary,
+    Sum,
 )
 from lpu.compiler.scheduler import Timeline
 
@@ -49,14 +51,14 @@ class Entry:
         m = self.model
         self.low = low = Lowering(m.config, m.space, self.count)
         self.values: dict[str, list[Bytes]] = {}
-        self.wanted = self._alive()
+        self.wanted, self.span = self._alive(), self._span()
         self._acts()
         self._begin()
         gates = {op.out: op for op in m.graph.ops if isinstance(op, Gate)}
         for n, (label, op) in enumerate(zip(m.graph.layers, m.graph.ops, strict=True)):
             progress(n)
             low.label = label
-            if op.out not in self.wanted:
+            if op.out not in self.wanted or n not in self.span:
                 continue
             match op:
                 case Gather():
@@ -65,10 +67,12 @@ class Entry:
                     self._arrival(op)
                 case Attend():
                     self._attention(op)
-                case Residual() if op.source in gates:
+                case Residual() | Partial() if op.source in gates:
                     self._feed_forward(gates[op.source], op)
                 case Residual():
                     self._residual(op)
+                case Sum():
+                    self._sum(op)
                 case Logits():
                     self._logits(op)
         for op in m.attends:
@@ -90,9 +94,13 @@ class Entry:
             if name not in alive:
                 alive.add(name)
                 op = m.ops[name]
-                fields = ("source", "addend", "query", "key", "value")
+                fields = ("source", "addend", "query", "key", "value", "left", "right")
                 roots += [getattr(op, f) for f in fields if hasattr(op, f)]
         return alive
+
+    def _span(self) -> range:
+        """Numbers of the operations that this entry computes."""
+        return range(len(self.model.graph.ops))
 
     def _norm(self, source: str, n: int) -> None:
         """The norm of a float value of position n, as soon as the value is there: its maximum is in a register of all."""
@@ -179,10 +187,19 @@ class Entry:
         self._angles()
 
     def _arrival(self, op: Arrival) -> None:
-        for n in range(self.count):
+        """What another chip made; the first operation of a chip's part begins with it."""
+        normed = any(isinstance(user, Norm) and user.source == op.out for user in self.model.graph.ops)
+        for n in range(self.count if normed else 0):
             vectors.arrived(self.low, self.model.floats[op.out][n])
             self._norm(op.out, n)
-        self._angles()
+        if op is self.model.graph.ops[0]:
+            self._angles()
+
+    def _sum(self, op: Sum) -> None:
+        m = self.model
+        for n in range(self.count):
+            vectors.add(self.low, m.floats[op.left][n], m.floats[op.right][n], m.floats[op.out][n])
+            self._norm(op.out, n)
 
     def _residual(self, op: Residual) -> None:
         m, stored = self.model, self.model.matrices[op.out]
@@ -317,7 +334,7 @@ class Entry:
             slots=masks,
         )
 
-    def _feed_forward(self, gate: Gate, down: Residual) -> None:
+    def _feed_forward(self, gate: Gate, down: Residual | Partial) -> None:
         m, low = self.model, self.low
         first, second, third = (m.matrices[name] for name in (f"{gate.out} gate", f"{gate.out} up", down.out))
         hidden = plain(m.config.lanes, len(gate.up.weight)).vectors
@@ -333,7 +350,7 @@ class Entry:
                 (first.context, second.context, third.context),
                 words,
                 third.scales,
-                m.floats[down.addend][n],
+                m.floats[down.addend][n] if isinstance(down, Residual) else None,
                 m.floats[down.out][n],
                 self.free,
             )

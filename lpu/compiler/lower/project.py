@@ -245,11 +245,12 @@ def feed_forward(
     contexts: tuple[int, int, int],
     words: tuple[int, int],
     scales: int,
-    addend: Float,
+    addend: Float | None,
     result: Float,
     acts: range,
 ) -> None:
-    """Gate and the Residual behind it: columns of gate and up, and what is ready of them at once into the down projection.
+    """Gate and the Residual (without ``addend`` the Partial) behind it: columns of gate and up, and what is ready of them at
+    once into the down projection.
 
     ``hidden``: blocks between them. ``contexts``: gate, up, down. ``words``: east words of the scaled scales. ``acts``: a ring.
     """

@@ -209,10 +209,29 @@ def block_passes(
     low.place(flow)
 
 
+def add(low: Lowering, left: Float, right: Float, value: Float) -> None:
+    """The sum of two float vectors of west memory, a word at a time: both come through one port."""
+    for n in range(value.axis.vectors):
+        flow = low.flow("sum")
+        chain = flow.step(f"{VXM}.chain", "CHAIN", c=Operand.STREAM, to=Destination.STREAM)
+        for source, field in ((left, "a_at"), (right, "c_at")):
+            read = flow.step(low.west, "READ", addr=source.word + n, dst=0)
+            flow.net(read, (chain, field))
+        store(low, flow, chain, value, n, 1)
+        low.place(flow)
+
+
 def add_residual(
-    low: Lowering, what: str, scales: int, addend: Float, value: Float, acc: int, first: int, count: int
+    low: Lowering,
+    what: str,
+    scales: int,
+    addend: Float | None,
+    value: Float,
+    acc: int,
+    first: int,
+    count: int,
 ) -> None:
-    """Finished columns plus the addend."""
+    """Finished columns plus the addend, of which the maximum is taken; or alone, to be added elsewhere."""
     flow = low.flow(what)
     drain = flow.step(f"{MXM}.drain", "DRAIN", count=count, strides={"acc": 1}, acc=acc, dst=0)
     chain = flow.step(
@@ -221,12 +240,17 @@ def add_residual(
         count=count,
         a=Source.INT32,
         b=Operand.STREAM,
-        c=Operand.STREAM,
+        c=Operand.NONE if addend is None else Operand.STREAM,
         to=Destination.STREAM,
     )
     flow.net(drain, (chain, "a_at"))
     low.constant(flow, chain, "b_at", scales + first, count=count)
-    read = flow.step(low.west, "READ", count=count, strides={"addr": 1}, addr=addend.word + first, dst=0)
-    flow.net(read, (chain, "c_at"))
-    store(low, flow, chain, value, first, count)
+    if addend is None:
+        word = value.word + first
+        write = flow.step(low.west_write, "WRITE", count=count, strides={"addr": 1}, addr=word, src=0, mask=0)
+        flow.net(chain, (write, "src"))
+    else:
+        read = flow.step(low.west, "READ", count=count, strides={"addr": 1}, addr=addend.word + first, dst=0)
+        flow.net(read, (chain, "c_at"))
+        store(low, flow, chain, value, first, count)
     low.place(flow)
