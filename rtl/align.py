@@ -45,7 +45,8 @@ class Aligner(wiring.Component):
     time : Out, chip time. transit : Out, of each port, cycles from a SEND to the arrival of its frame.
     running : In, no adjustment and no control frames. bus : In, load bus. read_data : Out.
     control, send : Out, of each port, for its slice. ready, came, word, bad, corrected : In, of each port.
-    fault : Out, some frame could not be corrected since START. restart : In, strobe: a run begins.
+    retrain : Out, strobe: the host has numbered the chip. fault : Out, some frame could not be corrected since START.
+    restart : In, strobe: a run begins.
     """
 
     def __init__(self, config: TileConfig):
@@ -58,6 +59,7 @@ class Aligner(wiring.Component):
                 "running": In(1),
                 "restart": In(1),
                 "fault": Out(1),
+                "retrain": Out(1),
                 "bus": In(load_bus()),
                 "read_data": Out(32),
                 "control": Out(data.ArrayLayout(CONTROL_BITS, count)),
@@ -79,8 +81,9 @@ class Aligner(wiring.Component):
         mine = Signal(8, init=LOST)
         m.d.sync += now.eq(now + 1)
         mine_bus = self.bus.space == LINK_SPACE
+        m.d.sync += self.retrain.eq(0)
         with m.If(self.bus.write & mine_bus & (self.bus.entry == 0)):
-            m.d.sync += Cat(chip, root).eq(self.bus.data)
+            m.d.sync += [Cat(chip, root).eq(self.bus.data), self.retrain.eq(1)]
 
         # The nearest port leads to the root.
         nearest, parent = Const(LOST, 8), Const(0, max(1, (count - 1).bit_length()))
@@ -135,7 +138,9 @@ class Aligner(wiring.Component):
             took.eq(self.time - heard.time),
             ahead.eq(took[:16].as_signed() - heard.measured.as_signed()),
         ]
-        with m.If(came & ~self.running):
+        with m.If(self.retrain):
+            m.d.sync += [met.eq(0), self.transit[n].eq(0), distances[n].eq(LOST)]
+        with m.Elif(came & ~self.running):
             far = (took + NEAR)[13:].any()
             m.d.sync += [
                 measured.eq(took),

@@ -24,6 +24,7 @@ from rtl.streams import (
     slice_streams,
     through,
 )
+from rtl.train import TrainingSender
 
 #: Cycles from a SEND's dispatch to the transmitter's ``send``; a control frame's time is that of a SEND so much before.
 SEND_CYCLES = SAMPLE + 1
@@ -47,7 +48,8 @@ class C2c(wiring.Component):
     pins_in, pins_out : wires of the cable.
     time : In, three low bits of chip time. transit : In, cycles from a SEND to the frame's arrival here, as measured.
     control : In, what the next control frame says; ``control_send`` : In, send one as soon as ``control_ready`` (Out).
-    control_came : Out, strobe, with ``control_word``. restart : In, strobe: a run begins.
+    quiet : Out, no frame is on its way out. control_came : Out, strobe, with ``control_word``.
+    restart : In, strobe: a run begins. retrain : In, strobe: learn the cable's wires anew.
     bad, corrected : Out, strobes: a frame that could not be, and could be corrected.
     """
 
@@ -65,9 +67,11 @@ class C2c(wiring.Component):
                 "control": In(CONTROL_BITS),
                 "control_send": In(1),
                 "control_ready": Out(1),
+                "quiet": Out(1),
                 "control_came": Out(1),
                 "control_word": Out(CONTROL_BITS),
                 "restart": In(1),
+                "retrain": In(1),
                 "bad": Out(1),
                 "corrected": Out(1),
             }
@@ -102,6 +106,7 @@ class C2c(wiring.Component):
         m.submodules.operand = operand = Sampler(config, self._name, word=True, hold=False)
         through(m, config, self, operand)
         m.submodules.transmitter = transmitter = Transmitter(config)
+        m.submodules.training = self._training = training = TrainingSender(config)
         # Cycle 0: whether a frame may begin.
         left = Signal(range(link_cycles(config)))
         accepted, busy = Signal(), Signal()
@@ -119,11 +124,14 @@ class C2c(wiring.Component):
         stamp = Signal(3)
         m.d.comb += [
             stamp.eq(self.time - SEND_CYCLES),
-            self.control_ready.eq(transmitter.ready & ~send),
+            self.quiet.eq(transmitter.ready & ~send),
+            self.control_ready.eq(self.quiet & ~training.training),
             transmitter.send.eq(send | (self.control_send & self.control_ready)),
             transmitter.word.eq(operand.data | Mux(send, 0, self.control)),
             transmitter.information.eq(Mux(send, Cat(DATA, stamp), CONTROL_TAG << 1)),
-            self.pins_out.data.eq(transmitter.data),
+            training.frames.eq(transmitter.data),
+            training.restart.eq(self.retrain),
+            self.pins_out.data.eq(training.wires),
             self.pins_out.clk.eq(~ClockSignal("sync")),
         ]
         return operand.missing, busy
@@ -138,6 +146,9 @@ class C2c(wiring.Component):
         m.d.comb += [
             receiver.wires.clk.eq(self.pins_in.clk),
             receiver.wires.data.eq(self.pins_in.data),
+            receiver.training.eq(self._training.training),
+            self._training.learnt.eq(receiver.learnt),
+            self._training.other.eq(receiver.other),
             self.control_came.eq(receiver.arrived & ~is_data & ~receiver.bad),
             self.control_word.eq(receiver.word),
             self.bad.eq((receiver.arrived & receiver.bad) | receiver.broken),

@@ -11,6 +11,7 @@ from lpu.link import CHECK_START, HEADER_BITS
 from lpu.timing import CHECK_BITS, FLIT_BITS, FLIT_PAYLOAD, link_cycles
 from rtl.link_code import advanced, check_bits, flips, header_bits, header_read
 from rtl.streams import delayed
+from rtl.train import TrainingReceiver
 
 
 def wires(config: TileConfig) -> wiring.Signature:
@@ -99,9 +100,10 @@ class Receiver(wiring.Component):
 
     Members
     -------
-    wires : In. arrived : Out, strobe. word, information : Out, of the frame. bad : Out, with ``arrived``: something in it could
-    not be corrected. corrected : Out, strobe, once a frame in which something was. broken : Out, strobe: a header that
-    cannot be read.
+    wires : In. training : In, of this end's sender; learnt, other : Out, what training has found (rtl.train).
+    arrived : Out, strobe. word, information : Out, of the frame. bad : Out, with ``arrived``: something in it could not be
+    corrected. corrected : Out, strobe, once a frame in which something was. broken : Out, strobe: a header that cannot be
+    read.
     """
 
     def __init__(self, config: TileConfig, domain: str):
@@ -109,6 +111,9 @@ class Receiver(wiring.Component):
         super().__init__(
             {
                 "wires": In(wires(config)),
+                "training": In(1),
+                "learnt": Out(1),
+                "other": Out(1),
                 "arrived": Out(1),
                 "word": Out(config.lanes * 32),
                 "information": Out(4),
@@ -129,9 +134,15 @@ class Receiver(wiring.Component):
         m.submodules.crossing = crossing = fifo.AsyncFIFO(
             width=width + 1, depth=16, r_domain="sync", w_domain=domain, exact_depth=False
         )
-        captured = Signal(width, reset_less=True)
+        m.submodules.training = training = TrainingReceiver(config, domain)
+        captured = training.beats
+        m.d.comb += [
+            training.raw.eq(self.wires.data),
+            training.training.eq(self.training),
+            self.learnt.eq(training.learnt),
+            self.other.eq(training.other),
+        ]
         count = Signal(range(beats + 1), reset_less=True)
-        m.d[domain] += captured.eq(self.wires.data)
         _, good, wrong = header_read(m, captured[:HEADER_BITS])
         begins = (count == 0) & (good | wrong)
         with m.If(begins):

@@ -6,7 +6,8 @@ them: those of ``hold`` stay low, those of ``flip`` are turned over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from lpu.arch import TileConfig
 from lpu.topology import End, Topology
@@ -22,13 +23,26 @@ def directions(topology: Topology) -> list[tuple[End, End]]:
     return [way for c in topology.cables for way in ((c.a, c.b), (c.b, c.a))]
 
 
-def system_verilog(config: TileConfig, topology: Topology, tile: str | None = None) -> str:
-    """Verilog of a system, module ``top``; ``tile``: the tile's, module ``lpu_tile``, if it is there already."""
+@dataclass(frozen=True)
+class Plug:
+    """How a cable's wires reach the other end: wire n there is wire ``order[n]`` here, turned over where ``turned`` has a one."""
+
+    order: tuple[int, ...]
+    turned: int = 0
+
+
+def system_verilog(
+    config: TileConfig, topology: Topology, tile: str | None = None, plugs: Mapping[int, Plug] | None = None
+) -> str:
+    """Verilog of a system, module ``top``.
+
+    ``tile``: the tile's, module ``lpu_tile``, if it is there already. ``plugs``: directions whose wires are not straight.
+    """
     text = tile_verilog(config, name="lpu_tile") if tile is None else tile
-    return text + "\n" + "\n".join(_top(config, topology)) + "\n"
+    return text + "\n" + "\n".join(_top(config, topology, plugs or {})) + "\n"
 
 
-def _top(config: TileConfig, topology: Topology) -> Iterator[str]:
+def _top(config: TileConfig, topology: Topology, plugs: Mapping[int, Plug]) -> Iterator[str]:
     width = config.link_width
     ways = directions(topology)
     ports = []
@@ -43,7 +57,10 @@ def _top(config: TileConfig, topology: Topology) -> Iterator[str]:
     for n, (source, _) in enumerate(ways):
         yield f"  wire [{width - 1}:0] sent{n}; wire clk{n};"
         yield f"  assign seen{n} = sent{n};"
-        yield f"  wire [{width - 1}:0] came{n} = (sent{n} & ~hold{n}) ^ flip{n};  // from {source}"
+        plug = plugs.get(n, Plug(tuple(range(width))))
+        wires = ", ".join(f"sent{n}[{w}]" for w in reversed(plug.order))
+        broken = f"(({{{wires}}} ^ {width}'d{plug.turned}) & ~hold{n}) ^ flip{n}"
+        yield f"  wire [{width - 1}:0] came{n} = {broken};  // from {source}"
     outof = {source: n for n, (source, _) in enumerate(ways)}
     for chip in range(topology.chips):
         pins = [f".{name}(c{chip}_{name})" for name in (*INPUTS, *OUTPUTS)]

@@ -257,18 +257,19 @@ class Tile(wiring.Component):
                 link.control.eq(aligner.control[n]),
                 link.control_send.eq(aligner.send[n]),
                 link.restart.eq(fire),
+                link.retrain.eq(aligner.retrain),
                 aligner.ready[n].eq(link.control_ready),
                 aligner.came[n].eq(link.control_came),
                 aligner.word[n].eq(link.control_word),
                 aligner.bad[n].eq(link.bad),
                 aligner.corrected[n].eq(link.corrected),
             ]
-        reached = aligner.time == port.moment
+        reached, quiet = aligner.time == port.moment, Cat(slices[name].quiet for name in config.ports)
         m.d.comb += [
             aligner.running.eq(self.busy | port.start),
             aligner.restart.eq(port.start),
             port.time.eq(aligner.time),
-            fire.eq(waits & Mux(port.timed, reached, aligner.ready.all())),
+            fire.eq(waits & Mux(port.timed, reached, quiet.all())),
         ]
         with m.If(port.start):
             m.d.sync += waits.eq(1)

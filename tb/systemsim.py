@@ -7,7 +7,7 @@ chips.load(programs); chips.run()
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from lpu.runtime import MachineError
 from lpu.runtime.links import LinkedMachines
 from lpu.timing import FLIT_BITS, FLIT_PAYLOAD, link_cycles
 from lpu.topology import Topology
-from rtl.system import directions, system_verilog
+from rtl.system import Plug, directions, system_verilog
 from rtl.verilog import tile_verilog
 from tb.build import shared_library
 from tb.designs import kept
@@ -50,15 +50,15 @@ class SystemSimulation:
 
     Parameters
     ----------
-    config, topology : of the system. The build is kept.
+    config, topology : of the system. plugs : directions of cables whose wires are not straight. The build is kept.
     """
 
-    def __init__(self, config: TileConfig, topology: Topology):
+    def __init__(self, config: TileConfig, topology: Topology, plugs: Mapping[int, Plug] | None = None):
         self.config, self.topology = config, topology
         tile = kept(
             f"linked-{config.name}", lambda: tile_verilog(config, name="lpu_tile"), config.fingerprint
         )
-        text = system_verilog(config, topology, tile)
+        text = system_verilog(config, topology, tile, plugs)
         name = f"{topology.name}{topology.chips}-{config.name}"
         wrapper = (
             (_HERE / "systemsim.cpp").read_text().replace('#include "chips.h"', _bindings(config, topology))

@@ -5,13 +5,14 @@ import warnings
 
 import numpy as np
 import pytest
-from amaranth.hdl import ClockSignal, Module, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Signal
 from amaranth.sim import Simulator
 
 from lpu import link
 from lpu.arch import LINK_WIDTHS, PRESETS, TileConfig
 from lpu.timing import FLIT_BITS, FLIT_PAYLOAD, link_cycles, link_latency
 from rtl.link import Receiver, Transmitter
+from rtl.train import TrainingReceiver, TrainingSender
 
 TINY = PRESETS["tiny"].linked()
 FLITS = TINY.lanes * 32 // FLIT_PAYLOAD
@@ -71,16 +72,23 @@ def passed(config, frames, errors=(), gap=0):
     m = Module()
     m.submodules.transmitter = transmitter = Transmitter(config)
     m.submodules.receiver = receiver = Receiver(config, "pins")
+    m.submodules.training = training = TrainingSender(config)
     flip = Signal(config.link_width)
     m.d.comb += [
-        receiver.wires.data.eq(transmitter.data ^ flip),
+        training.frames.eq(transmitter.data),
+        training.learnt.eq(receiver.learnt),
+        training.other.eq(receiver.other),
+        receiver.training.eq(training.training),
+        receiver.wires.data.eq(training.wires ^ flip),
         receiver.wires.clk.eq(~ClockSignal("sync")),
     ]
     found = []
 
     async def bench(ctx):
-        await ctx.tick().repeat(3)
-        waiting, at, cycle = list(frames), 0, -1
+        while ctx.get(training.training):
+            await ctx.tick()
+        await ctx.tick().repeat(40)
+        waiting, at, cycle = list(frames), -1, -2
         while cycle < (len(frames) + 1) * (link_cycles(config) + gap) + 20:
             ready = bool(waiting) and ctx.get(transmitter.ready) and cycle >= at - 1
             ctx.set(transmitter.send, int(ready))
@@ -119,7 +127,7 @@ def test_frames_arrive(width, gap):
     first = found[0][0]
     assert [f[0] - first for f in found] == [n * (link_cycles(config) + gap) for n in range(4)]
     # SEND two cycles before, header, frame, and what the receiver takes: with time to spare before the word is due.
-    assert 3 + first < link_latency(config) - 8
+    assert 4 + first < link_latency(config) - 8
 
 
 def test_the_transmitter_sends_what_the_contract_says():
@@ -189,3 +197,71 @@ def test_a_receiver_that_begins_within_a_frame_finds_the_next():
     (word,) = words(1)
     found = passed(TINY, [(word, 3), (word, 5)], {0: link.header(3) ^ 0b11, 1: 0}, gap=2 * link_cycles(TINY))
     assert found[-1][1:] == (word, 5, 0, 0)
+
+
+# Training ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [8, 24])
+@pytest.mark.parametrize("seed", range(3))
+def test_wires_in_any_order_and_turned_over(width, seed):
+    """Once trained, beats come out as they went in."""
+    config, random = widened(width), np.random.default_rng(seed)
+    order, turned = [int(n) for n in random.permutation(width)], int(random.integers(1 << width))
+    m = Module()
+    m.domains.pins = ClockDomain(reset_less=True)
+    m.submodules.sender = sender = TrainingSender(config)
+    m.submodules.receiver = receiver = TrainingReceiver(config, "pins")
+    m.d.comb += [
+        ClockSignal("pins").eq(~ClockSignal("sync")),
+        receiver.raw.eq(Cat(sender.wires[n] for n in order) ^ turned),
+        receiver.training.eq(sender.training),
+        sender.learnt.eq(receiver.learnt),
+        sender.other.eq(receiver.other),
+    ]
+    beats = [int(b) for b in random.integers(1 << width, size=50)]
+    came: list[int] = []
+
+    async def bench(ctx):
+        waited = 0
+        while ctx.get(sender.training):
+            assert ctx.get(receiver.beats) == 0
+            await ctx.tick()
+            waited += 1
+        assert waited < 400
+        await ctx.tick().repeat(40)
+        for beat in [*beats, *[0] * 8]:
+            ctx.set(sender.frames, beat)
+            await ctx.tick()
+            came.append(ctx.get(receiver.beats))
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    first = next(n for n, b in enumerate(came) if b)
+    start = next(n for n, b in enumerate(beats) if b)
+    assert came[first : first + len(beats) - start] == beats[start:]
+
+
+def test_a_wire_that_is_dead_is_not_learnt():
+    m = Module()
+    m.domains.pins = ClockDomain(reset_less=True)
+    m.submodules.sender = sender = TrainingSender(TINY)
+    m.submodules.receiver = receiver = TrainingReceiver(TINY, "pins")
+    m.d.comb += [
+        ClockSignal("pins").eq(~ClockSignal("sync")),
+        receiver.raw.eq(sender.wires & 0b11101111),
+        receiver.training.eq(sender.training),
+        sender.learnt.eq(receiver.learnt),
+        sender.other.eq(receiver.other),
+    ]
+
+    async def bench(ctx):
+        await ctx.tick().repeat(600)
+        assert ctx.get(sender.training) and not ctx.get(receiver.learnt)
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

@@ -1,6 +1,5 @@
 """Systems of tiles in RTL: exchanges and networks as on the golden system, errors on the wires, faults of chips and cables."""
 
-import itertools
 from functools import cache
 
 import numpy as np
@@ -8,14 +7,17 @@ import pytest
 
 from golden.system import System
 from lpu.arch import PRESETS
+from lpu.compiler.builder import Schedule, link
 from lpu.compiler.chips import compile_system
 from lpu.runtime.links import LinkedMachines
-from lpu.runtime.machine import MachineError
+from lpu.runtime.machine import MachineError, ViolationKind
+from lpu.runtime.protocol import Space
 from lpu.runtime.system import SystemSession
-from lpu.timing import link_cycles, link_latency
-from lpu.topology import Cable, End, Topology, ring
-from rtl.system import directions
+from lpu.timing import READ_RESULT, link_cycles, link_latency
+from lpu.topology import Cable, End, Topology, line, ring
+from rtl.system import Plug, directions
 from tb.systemsim import SystemSimulation
+from tests.models_tools import trained_model
 from tests.quantised_tools import Shape, random_quantised
 from tests.test_golden_system import TINY, exchange
 
@@ -72,9 +74,12 @@ def test_chips_count_alike(linked):
     """Reset one after the other, they agree on the time to the cycle, and on who is next to whom."""
     states = linked.states()
     assert [s.distance for s in states] == [0, 1, 1]
-    # Chips are asked one after the other; the differences are those of a single counter read three times.
-    gaps = [b.time - a.time for a, b in itertools.pairwise(states)]
-    assert gaps[0] == gaps[1]
+    # The same command takes the same cycles on every chip: asked in a cycle of the shared clock, all give the same difference.
+    skews = set()
+    for chip in linked.chips:
+        asked = linked.simulation.cycles(0)
+        skews.add(int(chip.read_space(Space.LINK, 1, 1, "time")[0, 0]) - asked)
+    assert len(skews) == 1
     assert all(link.transit == states[0].links[0].transit for s in states for link in s.links)
 
 
@@ -184,6 +189,61 @@ def test_a_chip_that_was_reset_is_found(linked):
     assert all(r.violation is None for r in linked.run())
 
 
+def test_a_chip_reset_within_a_run(linked):
+    """Its neighbours miss its words and say in which cycle; it has no result; and all of it ends."""
+    config, words = TINY, 40
+    schedule = Schedule(config)
+    for n in range(words):
+        at = n * link_cycles(config)
+        read = READ_RESULT + config.hops("mem0", "c2c1") - 1
+        schedule.op("mem0.read", at, "READ", addr=3, dst=0)
+        schedule.op("c2c1.link", at + read, "SEND", src=0)
+        schedule.op("c2c0.link", at + read + link_latency(config), "RECEIVE", dst=0)
+    linked.load([link(config, {"main": schedule.build()})] * 3)
+    moment = linked.states()[-1].time + 2000
+    for chip in linked.chips:
+        chip.start("main", moment)
+    linked.simulation.step(2400)
+    linked.simulation.reset(1)
+    results = [linked.chips[n].finish("main") for n in (0, 2)]
+    # Chip 2 gets nothing any more; chip 0 hears what a chip says that learns its wires.
+    assert results[1].violation.kind is ViolationKind.UNDERFLOW and results[1].violation.position == 0
+    assert results[0].violation is None or results[0].violation.position == TINY.position("c2c1")
+    with pytest.raises(MachineError):
+        linked.run()
+    linked.align()
+
+
+def test_ten_thousand_words_when_they_are_due(linked):
+    """Taken in the first cycle they can be, and in the last one before the next is due: so they come in just that cycle."""
+    config, count, runs = TINY, 250, 40
+    hop = READ_RESULT + config.hops("mem0", "c2c1") - 1
+    every = {"count": count, "interval": link_cycles(config)}
+    for late in (0, link_cycles(config) - 1):
+        schedule = Schedule(config)
+        schedule.op("mem0.read", 0, "READ", addr=3, dst=0, **every)
+        schedule.op("c2c1.link", hop, "SEND", src=0, **every)
+        schedule.op("c2c0.link", hop + link_latency(config) + late, "RECEIVE", dst=0, **every)
+        linked.load([link(config, {"main": schedule.build()})] * 3)
+        for _ in range(runs // 2):
+            assert all(r.violation is None for r in linked.run())
+
+
+def test_wires_in_any_order():
+    """Two chips whose cable swaps wires and turns some over, one way and the other."""
+    two = line(2)
+    plugs = {0: Plug((3, 0, 7, 1, 2, 6, 5, 4), 0b10110010), 1: Plug(tuple(reversed(range(8))), 0xFF)}
+    made = SystemSimulation(TINY, two, plugs)
+    system = machines(made, two)
+    graph = random_quantised(Shape(4, 4, 1, 1, 4, vocabulary=7, positions=12, layers=2), 3)
+    program = compile_system(graph, TINY, 2, topology=two, cut="layers")
+    told = []
+    for chips in (system, System(TINY, two)):
+        session = SystemSession(chips, program)
+        told.append((session.start([[1, 2]]), [session.step() for _ in range(5)]))
+    assert told[0] == told[1]
+
+
 def test_a_chip_that_is_late(linked):
     """Told to start at a time that is past, a chip says so, and nobody goes on."""
     linked.load([exchange()] * 3)
@@ -222,6 +282,7 @@ def test_a_network_over_three_chips(linked, sequences):
     assert told[0][2].cycles == told[0][2].predicted
 
 
+@pytest.mark.slow
 def test_a_tile_with_links_runs_alone(fast_linked):
     """Without a neighbour, and started at once."""
     from golden.tile import Tile
@@ -239,3 +300,40 @@ def fast_linked():
     from tb.fastsim import fast_machine
 
     return fast_machine(PRESETS["tiny"].linked())
+
+
+@pytest.mark.slow
+def test_a_network_over_four_chips():
+    """Four tiles in RTL, four sequences."""
+    four = ring(4)
+    system = machines(SystemSimulation(TINY, four), four)
+    graph = random_quantised(Shape(4, 4, 1, 1, 4, vocabulary=7, positions=12, layers=2), 3)
+    told = []
+    program = compile_system(graph, TINY, 4, topology=four, sequences=4)
+    for chips in (system, System(TINY, four)):
+        session = SystemSession(chips, program)
+        told.append((session.start([[1, 2], [3], [4], [5, 6]]), [session.step() for _ in range(6)]))
+    assert told[0] == told[1]
+
+
+@pytest.mark.slow
+def test_stories260k_on_two_ecp5_tiles():
+    """A hundred tokens as on one sim16, every cycle as predicted."""
+    from golden.calibrate import quantised_model
+    from golden.tile import Tile
+    from lpu.compiler.frontend import load_model, load_tokenizer
+    from lpu.compiler.model import compile_model
+    from lpu.runtime.session import Session
+    from tb.systemsim import linked_chips
+
+    path = trained_model("stories260K")
+    quantised, prompt = quantised_model(load_model(path)), load_tokenizer(path).encode("Once upon")
+    config = PRESETS["ecp5-85f"].linked()
+    program = compile_system(quantised, config, 2)
+    session = SystemSession(linked_chips(config, program.topology), program)
+    cycles, predicted = session.start([prompt])
+    steps = [session.step() for _ in range(100)]
+    assert cycles == predicted and all(s.cycles == s.predicted for s in steps)
+    alone = Session(Tile(PRESETS["sim16"]), compile_model(quantised, PRESETS["sim16"]))
+    alone.start(prompt)
+    assert [s.tokens[0] for s in steps] == [alone.step().token for _ in range(100)]
