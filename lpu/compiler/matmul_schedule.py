@@ -118,6 +118,7 @@ class Timeline:
     starts: list[list[int]] = field(default_factory=list)
     contexts: list[int] = field(default_factory=list)
     weights: list[tuple[int, int, int, int]] = field(default_factory=list)
+    _arrivals: set[int] = field(default_factory=set)
 
     @property
     def cycles(self) -> int:
@@ -177,11 +178,13 @@ class Timeline:
         for line in range(self.shape.lanes):
             for position in range(len(row.order)):
                 span = locate(self.layout.weights, plane)
-                while at in busy[span.slice]:
+                hops = self.config.hops(span.slice, self.layout.array)
+                # Rows from two memories, one further away, must not arrive together.
+                while at in busy[span.slice] or at + hops in self._arrivals:
                     at += 1
                 busy[span.slice].add(at)
+                self._arrivals.add(at + hops)
                 self.weights.append((at, group, line, position))
-                hops = self.config.hops(span.slice, self.layout.array)
                 ready = max(ready, at + READ_RESULT + hops - SAMPLE + WEIGHTS_VISIBLE - position)
                 at, plane = at + 1, plane + 1
         return ready, at
