@@ -12,10 +12,12 @@ import numpy as np
 from lpu.arch import TileConfig
 from lpu.runtime import MachineError, RtlMachine
 from lpu.runtime.protocol import Op, header
+from lpu.topology import Topology
 from tb.cocotb_runner import build_bench, run_bench
 from tb.designs import tile_verilog
 from tb.fastsim import Simulation
 from tb.matmul import RESULT, expected, matmul
+from tb.systemsim import SystemSimulation
 
 #: Rounds of the product while the clock is measured: more than anyone waits for.
 ROUNDS = 4095
@@ -45,6 +47,23 @@ def measure(config: TileConfig, seconds: float = 5.0, *, cocotb: bool = True) ->
         result["cocotb_cycles_per_second"] = cocotb_speed(config, verilog, seconds)
         result["ratio"] = result["cycles_per_second"] / result["cocotb_cycles_per_second"]
     return result
+
+
+def measure_system(config: TileConfig, topology: Topology, threads: int, seconds: float = 5.0) -> float:
+    """Cycles a second of a whole system, all of whose tiles compute the product, on so many cores."""
+    simulation = SystemSimulation(config, topology, threads=threads)
+    machines = [RtlMachine(simulation.transport(chip), config) for chip in range(topology.chips)]
+    for machine in machines:
+        machine.load(matmul(config, rounds=ROUNDS))
+    first, started = simulation.cycles(0), time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds:
+        for machine in machines:
+            if not machine.status().busy:
+                machine.start("main")
+        simulation.step(5_000)
+    rate = (simulation.cycles(0) - first) / passed
+    simulation.close()
+    return rate
 
 
 def speed(simulation: Simulation, seconds: float, chunk: int = 5_000) -> float:

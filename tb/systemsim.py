@@ -50,10 +50,17 @@ class SystemSimulation:
 
     Parameters
     ----------
-    config, topology : of the system. plugs : directions of cables whose wires are not straight. The build is kept.
+    config, topology : of the system. plugs : directions of cables whose wires are not straight.
+    threads : cores that simulate it. The build is kept.
     """
 
-    def __init__(self, config: TileConfig, topology: Topology, plugs: Mapping[int, Plug] | None = None):
+    def __init__(
+        self,
+        config: TileConfig,
+        topology: Topology,
+        plugs: Mapping[int, Plug] | None = None,
+        threads: int = 1,
+    ):
         self.config, self.topology = config, topology
         tile = kept(
             f"linked-{config.name}", lambda: tile_verilog(config, name="lpu_tile"), config.fingerprint
@@ -63,7 +70,9 @@ class SystemSimulation:
         wrapper = (
             (_HERE / "systemsim.cpp").read_text().replace('#include "chips.h"', _bindings(config, topology))
         )
-        library = ctypes.CDLL(str(shared_library(name, text, wrapper)))
+        flags = ("--threads", str(threads)) if threads > 1 else ()
+        name += f"-{threads}" if threads > 1 else ""
+        library = ctypes.CDLL(str(shared_library(name, text, wrapper, flags=flags)))
         for function, (result, arguments) in _SIGNATURES.items():
             getattr(library, function).restype = result
             getattr(library, function).argtypes = arguments

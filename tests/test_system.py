@@ -337,3 +337,10 @@ def test_stories260k_on_two_ecp5_tiles():
     alone = Session(Tile(PRESETS["sim16"]), compile_model(quantised, PRESETS["sim16"]))
     alone.start(prompt)
     assert [s.tokens[0] for s in steps] == [alone.step().token for _ in range(100)]
+
+
+@pytest.mark.slow
+def test_two_cores_simulate_the_same():
+    made = SystemSimulation(TINY, RING, threads=2)
+    rtl, golden = both(machines(made), exchange(sends=(0, link_cycles(TINY))))
+    assert rtl == golden

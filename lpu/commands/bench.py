@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from lpu.commands.options import config_option, json_option, load, machine, report, target_option
+from lpu.commands.options import (
+    cabled,
+    chips_option,
+    config_option,
+    json_option,
+    load,
+    machine,
+    report,
+    target_option,
+    topology_option,
+)
 
 
 @click.group("bench")
@@ -84,10 +94,22 @@ def matmul(
 
 @command.command("sim")
 @config_option
+@chips_option
+@topology_option
 @json_option
-def sim(config_name: str, json_path: str | None) -> None:
-    """Measure the fast simulator and the same design under cocotb, in cycles a second."""
+def sim(config_name: str, chips: int, topology: str | None, json_path: str | None) -> None:
+    """Measure the fast simulator and the same design under cocotb, in cycles a second.
+
+    With --chips, a system of linked tiles, on one core and on two.
+    """
     config = load(config_name)
+    if chips > 1:
+        from tb.simspeed import measure_system
+
+        linked, shape = cabled(config, topology, chips)
+        rates = {f"cycles_per_second_{n}_core": round(measure_system(linked, shape, n), 1) for n in (1, 2)}
+        report({"config": linked.name, "chips": chips, "topology": shape.name, **rates}, json_path)
+        return
     from tb.simspeed import measure
 
     try:
