@@ -125,6 +125,10 @@ class Program:
         """Read a program file; with ``config``, refuse one made for another. Raises ProgramError in one line."""
         try:
             with zipfile.ZipFile(path) as archive:
+                if "system.json" in archive.namelist():
+                    raise ProgramError(
+                        f"{path} holds programs of several chips, where one of one chip is wanted"
+                    )
                 header = json.loads(archive.read("program.json"))
                 if header.get("format") != FORMAT:
                     raise ProgramError(

@@ -20,6 +20,15 @@ from lpu.topology import Topology, TopologyError
 FORMAT = "open-lpu system 1"
 
 
+def is_system(path: str | Path) -> bool:
+    """Whether a file is one of several chips' programs, rather than of one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "system.json" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 @dataclass(frozen=True)
 class Slots:
     """Time on all chips: a round of slots, each as long as its longest part, repeated; and slots before and behind.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from golden.reference import Reference
 from lpu.compiler.frontend import ModelError, load_model
@@ -151,6 +152,22 @@ def test_a_tensor_that_is_not_finite(tmp_path, bad, word):
     assert words in refused(write_folder(tmp_path, sizes, tensors))
     assert f"tensor 1.down holds {word} at [3, 5]" in refused(
         write_checkpoint(tmp_path / "m.bin", sizes, tensors)
+    )
+
+
+def test_a_tensor_of_an_operation_that_is_not_there(tmp_path):
+    """A bias or a norm of the queries would be left out without a word."""
+    sizes, tensors = random_llama(np.random.default_rng(6))
+    folder = write_folder(tmp_path, sizes, tensors)
+    weights = load_file(folder / "model.safetensors")
+    extra = {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(2, np.float32)}
+    save_file(weights | extra, folder / "model.safetensors")
+    load_model(folder)
+    extra |= {f"model.layers.{n}.self_attn.q_proj.bias": np.ones(4, np.float32) for n in range(2)}
+    save_file(weights | extra, folder / "model.safetensors")
+    assert (
+        "tensor model.layers.0.self_attn.q_proj.bias and 1 more belongs to an operation that no Llama has"
+        in refused(folder)
     )
 
 

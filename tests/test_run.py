@@ -127,5 +127,9 @@ def test_compile_for_several_chips(capsys, tmp_path):
     assert code == 0 and out.exists()
     assert "chip 1: 14 operations, from layer 1" in text and "schedules and links proven" in text
     assert "cut layers: " in text
+    code, text, _ = run(capsys, "report", out, "--cycles", "--chip", 1, "-o", tmp_path / "page.html")
+    assert code == 0 and "decode at position 127 of chip 1: " in text and (tmp_path / "page.html").exists()
+    assert "has chips 0 to 1" in refused(capsys, "report", out, "--cycles", "--chip", 2)
+    assert "holds programs of several chips" in refused(capsys, "sim", out)
     words = refused(capsys, "compile", OWN, "--chips", 2, "-o", out, "--chunk", 2)
     assert "--report, --chunk and --position are for one chip" in words

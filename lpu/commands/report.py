@@ -9,6 +9,7 @@ import click
 from lpu.commands.options import position_option, registers_of
 
 if TYPE_CHECKING:
+    from lpu.compiler.report import Start
     from lpu.program import Program
 
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("-o", "output", type=click.Path(dir_okay=False), help="HTML file to write.")
 @click.option("--cycles", "table", is_flag=True, help="Print where the cycles are, by layer and operation.")
 @click.option("--entry", help="Label to start from; decode if there is one, else the first.")
+@click.option("--chip", type=click.IntRange(min=0), default=0, help="Which chip of a system file.")
 @position_option
 @click.option(
     "--register",
@@ -30,6 +32,7 @@ def command(
     output: str | None,
     table: bool,
     entry: str | None,
+    chip: int,
     positions: tuple[int, ...],
     registers: tuple[str, ...],
 ) -> None:
@@ -41,12 +44,16 @@ def command(
     from pathlib import Path
 
     from lpu.compiler.report import positions as usual
-    from lpu.compiler.report import write_report
+    from lpu.compiler.report import starts, write_report
     from lpu.program import Program
+    from lpu.system import is_system
 
     if not output and not table:
         raise click.UsageError("nothing to show: give -o FILE.html for the page, or --cycles for the table")
     contents = registers_of(registers)
+    if is_system(program):
+        _system(program, chip, output, table, positions)
+        return
     loaded = Program.load(program)
     entry = entry or ("decode" if "decode" in loaded.entries else next(iter(loaded.entries)))
     if not positions and not contents and entry in ("decode", "prefill"):
@@ -56,7 +63,7 @@ def command(
         # A run of prefill begins where a chunk does.
         positions = tuple(dict.fromkeys(p // chunk * chunk for p in positions))
     if table:
-        _cycles(loaded, entry, positions[len(positions) // 2 :][:1], contents)
+        _cycles(loaded, entry, starts(loaded, positions[len(positions) // 2 :][:1], contents)[0])
     if not output:
         return
     title = f"{Path(program).stem}: {entry}"
@@ -64,16 +71,38 @@ def command(
     click.echo(f"{output}: entry {entry}, {len(positions) or 1} run{'s' if len(positions) > 1 else ''}")
 
 
-def _cycles(program: Program, entry: str, positions: tuple[int, ...], registers: dict[int, int]) -> None:
+def _system(path: str, chip: int, output: str | None, table: bool, positions: tuple[int, ...]) -> None:
+    """A round of one chip of a system."""
+    from lpu.compiler.chips.prove import loads
+    from lpu.compiler.lower.machine import TOKENS
+    from lpu.compiler.report import Start, write_report
+    from lpu.system import SystemProgram
+
+    system = SystemProgram.load(path)
+    if chip >= system.chips:
+        raise click.UsageError(f"--chip {chip}: {path} has chips 0 to {system.chips - 1}")
+    program, last = system.programs[chip], system.symbols["model"]["positions"] - 1
+    token = system.symbols["model"]["vocabulary"] - 1
+    runs = [
+        Start(f"position {p} of chip {chip}", {TOKENS: 1}, (), loads(program, min(p, last), token))
+        for p in positions or (0, last // 2, last)
+    ]
+    if table:
+        _cycles(program, "decode", runs[len(runs) // 2])
+    if output:
+        write_report(program, output, "decode", runs=runs, title=f"{path}: chip {chip}")
+        click.echo(f"{output}: chip {chip}, {len(runs)} run{'s' if len(runs) > 1 else ''}")
+
+
+def _cycles(program: Program, entry: str, start: Start) -> None:
     """A row for each layer and operation: passes, cycles beyond them in which the array waits, in one run."""
     from rich.console import Console
     from rich.table import Table
 
     from lpu.compiler.expand import expand
-    from lpu.compiler.report import starts, symbols
+    from lpu.compiler.report import symbols
     from lpu.compiler.report.charge import charges
 
-    start = starts(program, positions, registers)[0]
     run = expand(program, entry, start.tokens, registers=start.registers, loaded=start.loaded)
     names, words = symbols.labels(program)
     rows = charges(program.config, run.groups(), run.cycles, names, words)

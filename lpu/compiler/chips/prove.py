@@ -24,7 +24,7 @@ def prove_system(system: SystemProgram) -> None:
     for position in (0, model["positions"] - 1):
         runs = []
         for chip, program in enumerate(system.programs):
-            loaded = _loaded(program, position, model["vocabulary"] - 1)
+            loaded = loads(program, position, model["vocabulary"] - 1)
             arguments = {"registers": {TOKENS: 1}, "loaded": loaded}
             for fault in check_program(program, "decode", **arguments):  # type: ignore[arg-type]
                 raise _error(f"chip {chip} at position {position}: {fault}")
@@ -36,7 +36,7 @@ def prove_system(system: SystemProgram) -> None:
         _links(system, runs)
 
 
-def _loaded(program: Program, position: int, token: int) -> list[int]:
+def loads(program: Program, position: int, token: int) -> list[int]:
     """What LDX finds, in order: positions, and tokens."""
     words = program.queues[f"{HOST}.port"]
     return [token if w.args["x"] == TOKEN else position for w in words if w.op == "LDX"]

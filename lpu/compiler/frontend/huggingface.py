@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,13 @@ def load_folder(folder: Path) -> Graph:
         full = f"model.layers.{layer}.{_NAMES[kind]}" if layer else _NAMES[kind]
         return checked(str(folder), full, tensors.read(full), shape)
 
-    return llama_graph(sizes, fetch)
+    graph = llama_graph(sizes, fetch)
+    if left := tensors.unread(ignoring=(("lm_head.weight",) if sizes.tied else ())):
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        raise ModelError(
+            f"{folder}: tensor {left[0]}{more} belongs to an operation that no Llama has; it is not supported"
+        )
+    return graph
 
 
 def read_sizes(path: Path) -> Llama:
@@ -139,6 +146,7 @@ class _Tensors:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._read: dict[str, dict[str, np.ndarray]] = {}
+        self._asked: dict[str, set[str]] = {}
         index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
         #: Tensor -> file; None: all in one.
         self._files: dict[str, str] | None = None
@@ -159,7 +167,16 @@ class _Tensors:
             self._read[file] = self._file(file)
         if name not in self._read[file]:
             raise ModelError(f"{self.folder / file}: tensor {name} is missing")
+        self._asked.setdefault(file, set()).add(name)
         return self._read[file][name]
+
+    def unread(self, ignoring: Collection[str]) -> list[str]:
+        """Tensors that nobody has asked for; tables that only repeat what the configuration says do not count."""
+        asked = {name for names in self._asked.values() for name in names}
+        found = [name for tensors in self._read.values() for name in tensors]
+        return sorted(
+            n for n in found if n not in asked and n not in ignoring and not n.endswith(".inv_freq")
+        )
 
     def _file(self, name: str) -> dict[str, np.ndarray]:
         path = self.folder / name
