@@ -66,11 +66,16 @@ class HostLink(wiring.Component):
         image, first = Signal(32), Signal(32, reset_less=True)
         op, space = first[24:], first[16:24]
         place = Signal(range(MAX_PAYLOAD + 1))
-        answers = Signal(17)  # words of the tile's answer still to come
+        answers = Signal(range(MAX_PAYLOAD))  # words of the tile's answer still to come, but for the next
+        final, following = Signal(), Signal()
         kept = Signal(8), Signal(range(MAX_PAYLOAD + 1))  # kind and length of the answer to the last request
         watch, resetting = Signal(PATIENCE + 1), Signal(range(RESET_CYCLES + 1))
         collecting = Signal()
 
+        m.d.sync += [
+            final.eq((place + 1)[:9] == reader.length[:9]),
+            following.eq(reader.sequence == (last + 1)[:8]),
+        ]
         with m.If(reader.write & (reader.index == 0)):
             m.d.sync += first.eq(reader.data)
         m.d.comb += [
@@ -122,7 +127,6 @@ class HostLink(wiring.Component):
                 with m.If(reader.done):
                     m.next = "decide"
             with m.State("decide"):
-                following = reader.sequence == (last + 1)[:8]
                 with m.If(~reader.good):
                     reply(Kind.DAMAGED, number=0)
                 with m.Elif(reader.kind == Kind.HELLO):
@@ -173,26 +177,31 @@ class HostLink(wiring.Component):
                 with m.If(self.command.ready):
                     m.d.sync += [place.eq(place + 1), watch.eq(0)]
                     m.next = "feed"
-                    with m.If(place == reader.length - 1):
-                        m.d.sync += [place.eq(0), answers.eq(1)]
+                    with m.If(final):
+                        m.d.sync += place.eq(0)
                         m.next = "collect"
                 with m.Elif(watch[-1]):
                     m.next = "stuck"
-            # Its answer: a header that says how many words follow. What has no place is dropped.
+            # Its answer: a header that says how many words follow.
             with m.State("collect"):
                 m.d.comb += [
                     collecting.eq(1),
-                    self.response.ready.eq(answers != 0),
-                    buffer.write_enable.eq(self.response.valid & (answers != 0) & (place != MAX_PAYLOAD)),
+                    self.response.ready.eq(1),
+                    buffer.write_enable.eq(self.response.valid),
                 ]
                 m.d.sync += watch.eq(watch + 1)
-                with m.If(answers == 0):
-                    conclude(Kind.ANSWER, place)
-                with m.Elif(self.response.valid):
-                    m.d.sync += [watch.eq(0), place.eq(place + (place != MAX_PAYLOAD))]
-                    m.d.sync += answers.eq(Mux(place == 0, self.response.payload[:16], answers - 1))
+                head, count = place == 0, self.response.payload[:16]
+                with m.If(self.response.valid):
+                    m.d.sync += [watch.eq(0), place.eq(place + 1)]
+                    m.d.sync += answers.eq(Mux(head, count, answers) - 1)
+                    with m.If(Mux(head, count == 0, answers == 0)):
+                        m.next = "answer"
+                    with m.If(head & (count >= MAX_PAYLOAD)):
+                        m.next = "stuck"
                 with m.Elif(watch[-1]):
                     m.next = "stuck"
+            with m.State("answer"):
+                conclude(Kind.ANSWER, place)
             with m.State("stuck"):
                 m.d.sync += [resetting.eq(RESET_CYCLES), self.loaded.eq(0), loading.eq(0)]
                 conclude(Kind.STUCK)

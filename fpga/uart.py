@@ -22,6 +22,13 @@ def divisor(clock: int, baud: int) -> int:
     return cycles
 
 
+def checked(cycles: int) -> int:
+    """Cycles a bit, if that many are possible; else ValueError."""
+    if cycles < 2:
+        raise ValueError(f"UART of {cycles} cycles a bit: use at least 2")
+    return cycles
+
+
 class Receiver(wiring.Component):
     """Serial to bytes.
 
@@ -38,9 +45,7 @@ class Receiver(wiring.Component):
     """
 
     def __init__(self, *, divisor: int):
-        if divisor < 2:
-            raise ValueError(f"UART of {divisor} cycles a bit: use at least 2")
-        self._divisor = divisor
+        self._divisor = checked(divisor)
         super().__init__({"rx": In(1, init=1), "bytes": Out(stream.Signature(8))})
 
     def elaborate(self, platform):
@@ -87,9 +92,7 @@ class Transmitter(wiring.Component):
     """
 
     def __init__(self, *, divisor: int):
-        if divisor < 2:
-            raise ValueError(f"UART of {divisor} cycles a bit: use at least 2")
-        self._divisor = divisor
+        self._divisor = checked(divisor)
         super().__init__({"bytes": In(stream.Signature(8)), "tx": Out(1, init=1)})
 
     def elaborate(self, platform):
