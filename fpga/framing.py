@@ -24,10 +24,11 @@ class FrameReader(wiring.Component):
     Members
     -------
     bytes : In, stream.
-    hold : In, drop what comes, and the rest of it up to the next END. It is set with ``done`` at the latest.
+    hold : In, set from the cycle after ``done`` for as long as one likes: what comes is dropped, and the rest of it up to the
+    next END.
     write : Out, strobe; ``index``, ``data`` : Out, a payload word and its number.
     done : Out, strobe, a frame has ended; ``good`` : Out, it is whole; ``sequence``, ``kind``, ``length`` : Out, its header.
-    They stay until the next frame.
+    They and ``payload_crc`` stay while ``hold`` does.
     seed : In, CRC that ``payload_crc`` goes on from. payload_crc : Out, with the payload of this frame.
     """
 
@@ -66,11 +67,9 @@ class FrameReader(wiring.Component):
                 m.d.sync += [crc.eq(FRESH), payload_crc.eq(self.seed)]
                 m.d.sync += [lane.eq(0), place.eq(0), escape.eq(0), broken.eq(0)]
                 m.next = "listen"
-                with m.If(self.hold):
-                    m.next = "drop"
             with m.State("drop"):
-                m.d.comb += self.bytes.ready.eq(1)
-                with m.If(self.bytes.valid):
+                m.d.comb += self.bytes.ready.eq(self.hold)
+                with m.If(self.bytes.valid & self.hold):
                     m.d.sync += skip.eq(code != END)
                 with m.If(~self.hold):
                     m.next = "begin"
@@ -117,7 +116,7 @@ class FrameReader(wiring.Component):
                 m.next = "tell"
             with m.State("tell"):
                 m.d.comb += self.done.eq(1)
-                m.next = "begin"
+                m.next = "drop"
         return m
 
 

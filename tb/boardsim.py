@@ -40,13 +40,16 @@ class SimulatedBoard:
     Parameters
     ----------
     config : of its tile. name : of the board. divisor : clock cycles of a UART bit.
+    port : a link to make to the pseudo-terminal, which has another name each time it is plugged in.
 
     Attributes
     ----------
-    port : the pseudo-terminal's path, to be opened as a serial port.
+    port : what to open as a serial port: the link if there is one, else the pseudo-terminal.
     """
 
-    def __init__(self, config: TileConfig, *, name: str = NAME, divisor: int = DIVISOR):
+    def __init__(
+        self, config: TileConfig, *, name: str = NAME, divisor: int = DIVISOR, port: str | Path | None = None
+    ):
         path = shared_library(
             f"board-{name}-{config.name}",
             board_verilog(config, name, CLOCK, divisor),
@@ -61,6 +64,9 @@ class SimulatedBoard:
         self._board: int | None = library.board_create(divisor)
         self._ends: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
+        self._link = Path(port) if port is not None else None
+        if self._link is not None and self._link.exists() and not self._link.is_symlink():
+            raise MachineError(f"{self._link} is there already: name another file for the port")
         self.port = ""
         self.plug()
 
@@ -79,6 +85,10 @@ class SimulatedBoard:
         tty.setraw(slave)
         os.set_blocking(master, False)
         self.port = os.ttyname(slave)
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+            self._link.symlink_to(self.port)
+            self.port = str(self._link)
         self._thread = threading.Thread(
             target=self._library.board_run, args=(self._board, master), daemon=True
         )
@@ -91,6 +101,8 @@ class SimulatedBoard:
         self._halt()
         for end in self._ends:
             os.close(end)
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
         self._ends = None
 
     def power_cycle(self) -> None:

@@ -103,39 +103,45 @@ def test_image_crc_runs_on():
     assert image_crc([[1], [2]]) != image_crc([[2], [1]])
 
 
-def read_by_board(pieces, *, seed=FRESH, hold=lambda n: False):
+def read_by_board(pieces, *, seed=FRESH, busy=lambda n: False):
     """What the board's reader makes of bytes: (frame or None, CRC of the payload) for each END that ends something.
 
-    ``hold``: whether bytes are dropped after that many frames.
+    The board is busy for a few cycles after each, and throughout the pieces that ``busy`` says.
     """
     reader = FrameReader()
     found, payload = [], {}
 
     async def bench(ctx):
         ctx.set(reader.seed, seed)
+        held, always, number = 0, False, 0
 
         async def cycle():
+            nonlocal held, always
             if ctx.get(reader.write):
                 payload[ctx.get(reader.index)] = ctx.get(reader.data)
             if ctx.get(reader.done):
-                length = ctx.get(reader.length)
+                held, always = 5, busy(number + 1)
+            elif held == 2:
                 frame = None
                 if ctx.get(reader.good):
-                    words = tuple(payload[n] for n in range(length))
+                    words = tuple(payload[n] for n in range(ctx.get(reader.length)))
                     frame = Frame(ctx.get(reader.kind), ctx.get(reader.sequence), words)
                 found.append((frame, ctx.get(reader.payload_crc)))
             await ctx.tick()
+            held = max(0, held - 1)
+            ctx.set(reader.hold, always or held > 0)
 
         for number, piece in enumerate(pieces):
-            ctx.set(reader.hold, hold(number))
+            always = busy(number)
+            ctx.set(reader.hold, always)
             for byte in piece:
                 ctx.set(reader.bytes.payload, byte)
                 ctx.set(reader.bytes.valid, 1)
                 while not ctx.get(reader.bytes.ready):
                     await cycle()
                 await cycle()
-            ctx.set(reader.bytes.valid, 0)
-            for _ in range(6):
+                ctx.set(reader.bytes.valid, 0)
+            for _ in range(10):
                 await cycle()
 
     simulator = Simulator(reader)
@@ -155,7 +161,7 @@ def test_board_reads_what_the_host_writes():
 def test_board_sees_every_damage():
     rng = random.Random(2)
     frame = FRAMES[1]
-    pieces = [damaged(encode(rng.choice(FRAMES)), rng) + encode(frame) for _ in range(60)]
+    pieces = [part for _ in range(60) for part in (damaged(encode(rng.choice(FRAMES)), rng), encode(frame))]
     found = [f for f, _ in read_by_board(pieces)]
     assert found.count(frame) == 60
     assert set(found) == {frame, None}
@@ -173,7 +179,7 @@ def test_board_sees_every_damage():
 def test_board_drops_what_comes_while_it_is_busy():
     first, second = encode(FRAMES[1]), encode(FRAMES[2])
     pieces = [first, second[:9], second[9:], first]
-    found = read_by_board(pieces, hold=lambda n: n == 1)
+    found = read_by_board(pieces, busy=lambda n: n == 1)
     assert [f for f, _ in found] == [FRAMES[1], FRAMES[1]]
 
 

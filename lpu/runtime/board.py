@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -80,11 +81,25 @@ class BoardMachine(RtlMachine):
         progress: Progress = lambda done, of: None,
     ):
         self.link, self._reuse, self._progress = link, reuse, progress
-        self.identity = link.hello()
         self.sent = 0
-        check_identity(self.identity, config, link.line.name)
-        link.request(Kind.RESET, (), f"reset the tile of {link.line.name}")
-        super().__init__(LinkTransport(link), config)
+        try:
+            self.identity = link.hello()
+            check_identity(self.identity, config, link.line.name)
+            link.request(Kind.RESET, (), f"reset the tile of {link.line.name}")
+            super().__init__(LinkTransport(link), config)
+        except MachineError:
+            link.line.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the line to others; the board keeps its program."""
+        self.link.line.close()
 
     def load(self, program: Program) -> None:
         """Send a program, and have the board check that it is complete; until then it starts nothing. Raises MachineError."""
@@ -140,6 +155,7 @@ def connect(
     link = FrameLink(SerialLine(port, baud), patience=patience, reconnect=reconnect)
     machine = BoardMachine(link, config, reuse=reuse, progress=progress)
     if board is not None and machine.identity.board != board:
+        machine.close()
         raise MachineError(
             f"{port}: this is the board {machine.identity.board}, not {board}: name its port with --port"
         )

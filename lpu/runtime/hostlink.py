@@ -12,8 +12,8 @@ import numpy as np
 from lpu.runtime.frames import MAX_PAYLOAD, Decoder, Frame, Identity, Kind, encode
 from lpu.runtime.machine import MachineError
 
-#: Tries of one frame before giving up.
-TRIES = 10
+#: A frame is sent this often at least, and for this many times the patience, before giving up.
+TRIES = 5
 #: Seconds to wait for an answer, and for a line that has gone to come back.
 PATIENCE, RECONNECT = 1.0, 5.0
 
@@ -48,6 +48,10 @@ class Line(Protocol):
 
     def reopen(self) -> None:
         """Open the line anew. Raises LineGone."""
+        ...
+
+    def close(self) -> None:
+        """Leave the line to others."""
         ...
 
     def duration(self, count: int) -> float:
@@ -105,8 +109,10 @@ class FrameLink:
         self.requests += 1
         raw = encode(Frame(kind, self._sequence, payload))
         heard = self._decoder.bytes
-        for attempt in range(TRIES):
+        until, attempt = time.monotonic() + TRIES * self._patience, 0
+        while attempt < TRIES or time.monotonic() < until:
             self.repeated += attempt > 0
+            attempt += 1
             try:
                 self.line.write(raw)
                 answer = self._answer(self._patience + self.line.duration(len(raw) + 8 * MAX_PAYLOAD))
@@ -121,7 +127,7 @@ class FrameLink:
                 f"{what}: nothing answers on {where}: is the board powered, its bitstream loaded, the baud rate right?"
             )
         raise MachineError(
-            f"{what}: {where} gave no whole frame in {TRIES} tries: no LPU board, another baud rate, or a bad cable"
+            f"{what}: {where} gave no whole frame in {attempt} tries: no LPU board, another baud rate, or a bad cable"
         )
 
     def _answer(self, seconds: float) -> Frame | None:
@@ -165,7 +171,6 @@ class LinkTransport:
     def __init__(self, link: FrameLink):
         self._link = link
         self._answers: list[int] = []
-        self._polls = 0
 
     def send(self, words: np.ndarray[Any, Any]) -> None:
         """One whole command, and its answer. Raises MachineError."""

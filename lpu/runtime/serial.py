@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 
 import serial
 
@@ -56,11 +58,10 @@ class SerialLine:
             self._serial = serial.Serial(self.name, self._baud, exclusive=True, write_timeout=10)
             self._serial.reset_input_buffer()
         except (serial.SerialException, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            if (number := getattr(error, "errno", None)) is not None:
-                import os
-
-                reason = os.strerror(number)
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else str(error)
+            if number == errno.EAGAIN:
+                reason = "another program uses it"
             raise LineGone(f"{self.name} cannot be opened: {reason}") from None
 
     def duration(self, count: int) -> float:
