@@ -12,7 +12,7 @@ from lpu.runtime.frames import MAGIC, MAX_PAYLOAD, VERSION, Kind, board_name
 from lpu.runtime.protocol import Op, Space
 from rtl.sram import Sram
 
-#: Cycles without progress after which the tile is reset, as a power of two: a command that lacks arguments.
+#: Cycles without progress after which the tile is reset, as a power of two: a command lacks arguments.
 PATIENCE = 20
 #: Cycles that a reset of the tile lasts.
 RESET_CYCLES = 8
@@ -27,6 +27,7 @@ class HostLink(wiring.Component):
     Parameters
     ----------
     config : the tile's. board : its name. clock : in Hz, for the identity.
+    patience : cycles without progress after which the tile is reset, as a power of two.
 
     Members
     -------
@@ -36,10 +37,10 @@ class HostLink(wiring.Component):
     loaded : Out, a complete program is there. active : Out, a frame is being acted upon.
     """
 
-    def __init__(self, config: TileConfig, *, board: str, clock: int):
+    def __init__(self, config: TileConfig, *, board: str, clock: int, patience: int = PATIENCE):
         fingerprint = int(config.fingerprint, 16)
         self._head = (MAGIC, VERSION, fingerprint >> 32, fingerprint & 0xFFFFFFFF, clock & 0xFFFFFFFF)
-        self._name = board_name(board)
+        self._name, self._patience = board_name(board), patience
         super().__init__(
             {
                 "received": In(stream.Signature(8)),
@@ -69,7 +70,7 @@ class HostLink(wiring.Component):
         answers = Signal(range(MAX_PAYLOAD))  # words of the tile's answer still to come, but for the next
         final, following = Signal(), Signal()
         kept = Signal(8), Signal(range(MAX_PAYLOAD + 1))  # kind and length of the answer to the last request
-        watch, resetting = Signal(PATIENCE + 1), Signal(range(RESET_CYCLES + 1))
+        watch, resetting = Signal(self._patience + 1), Signal(range(RESET_CYCLES + 1))
         collecting = Signal()
 
         m.d.sync += [

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.hostlink import HostLink
+from fpga.hostlink import PATIENCE, HostLink
 from fpga.uart import Receiver, Transmitter, divisor
 from lpu.arch import TileConfig
 from rtl.link import wires
@@ -26,6 +26,7 @@ class BoardTop(wiring.Component):
     ----------
     config : the tile's. board : name that it gives itself. clock : of ``sync`` in Hz. baud : bits a second, within
     2 % of ``clock`` over a whole number. glow : cycles that lights stay on, as a power of two.
+    patience : of the host link.
 
     Members
     -------
@@ -34,9 +35,18 @@ class BoardTop(wiring.Component):
     link0_in, link0_out ... : cables to other chips, if the tile has links.
     """
 
-    def __init__(self, config: TileConfig, *, board: str, clock: int, baud: int, glow: int = GLOW):
+    def __init__(
+        self,
+        config: TileConfig,
+        *,
+        board: str,
+        clock: int,
+        baud: int,
+        glow: int = GLOW,
+        patience: int = PATIENCE,
+    ):
         self._config, self._board, self._clock, self._glow = config, board, clock, glow
-        self._divisor = divisor(clock, baud)
+        self._divisor, self._patience = divisor(clock, baud), patience
         ports = range(len(config.ports))
         super().__init__(
             {
@@ -52,7 +62,9 @@ class BoardTop(wiring.Component):
         m = Module()
         m.submodules.receiver = receiver = Receiver(divisor=self._divisor)
         m.submodules.transmitter = transmitter = Transmitter(divisor=self._divisor)
-        m.submodules.link = link = HostLink(self._config, board=self._board, clock=self._clock)
+        m.submodules.link = link = HostLink(
+            self._config, board=self._board, clock=self._clock, patience=self._patience
+        )
         # A register of its own before what all of the tile hears.
         reset = Signal(init=1)
         m.d.sync += reset.eq(link.reset)

@@ -13,15 +13,17 @@ import click
 #: Verb -> (module, its one line of help); the help is here so that ``lpu --help`` imports no verb.
 VERBS = {
     "asm": ("assemble", "Assemble a program from text."),
+    "board-sim": ("board_sim", "Simulate a board behind a serial port."),
     "bench": ("bench", "Measure kernels and simulators."),
     "compile": ("compile", "Compile a language model to a program."),
     "configs": ("configs", "List the configurations."),
     "demo": ("demo", "Tell a story with the project's own model on the RTL."),
     "disasm": ("disassemble", "Print a program as text."),
     "isa": ("isa", "List the instructions of a configuration."),
+    "load": ("load", "Load a program into a board."),
     "report": ("report", "Show a program's schedule as a web page."),
-    "run": ("run", "Run a language model on golden model, RTL or float reference."),
-    "sim": ("sim", "Run a program on golden model or RTL."),
+    "run": ("run", "Run a language model on golden model, RTL, a board or float reference."),
+    "sim": ("sim", "Run a program on golden model, RTL or a board."),
     "verilog": ("verilog", "Write a tile as Verilog."),
 }
 _PACKAGES = ("lpu", "golden", "rtl", "tb", "fpga")

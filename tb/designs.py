@@ -36,14 +36,14 @@ def tile_verilog(config: TileConfig) -> str:
 
 
 def board_verilog(config: TileConfig, name: str, clock: int, divisor: int) -> str:
-    """A board's top for simulation: clock in Hz, cycles a bit; lights go out soon, so that the clock can stand still."""
+    """A board's top for simulation: clock in Hz, cycles a bit; nothing takes long, so that the clock can stand still."""
 
     def make() -> str:
         from amaranth.back import verilog
 
         from fpga.top import BoardTop
 
-        top = BoardTop(config, board=name, clock=clock, baud=clock // divisor, glow=8)
+        top = BoardTop(config, board=name, clock=clock, baud=clock // divisor, glow=8, patience=13)
         ports = {"__".join(path): (value, None) for path, _, value in top.signature.flatten(top)}
         return verilog.convert(top, name="top", ports=ports, emit_src=False, strip_internal_attrs=True)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from lpu.arch import TileConfig
+    from lpu.runtime.board import BoardMachine
     from lpu.runtime.machine import Machine
     from lpu.runtime.system import Chips
     from lpu.topology import Topology
@@ -30,6 +34,13 @@ target_option = click.option(
     default="golden",
     show_default=True,
     help="What runs the program.",
+)
+board_target_option = click.option(
+    "--target",
+    type=click.Choice(["golden", "rtl", "board"]),
+    default="golden",
+    show_default=True,
+    help="What runs the program; a board needs --port.",
 )
 chips_option = click.option(
     "--chips", type=click.IntRange(1, 1024), default=1, show_default=True, help="Chips that share the model."
@@ -55,6 +66,40 @@ position_option = click.option(
 )
 
 
+@dataclass(frozen=True)
+class BoardLine:
+    """Where a board is: serial port, bits a second, the name it should have, seconds to wait for an answer."""
+
+    port: str | None
+    baud: int
+    board: str | None
+    timeout: float
+
+
+def board_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Options that say where a board is; the command gets them as ``line``."""
+
+    @click.option("--port", help="Serial port of the board: /dev/ttyUSB0, COM3.")
+    @click.option(
+        "--baud", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Its bits a second."
+    )
+    @click.option("--board", help="Refuse another board than this.")
+    @click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.001),
+        default=1.0,
+        show_default=True,
+        help="Seconds after which the board is asked again.",
+    )
+    @functools.wraps(function)
+    def packed(
+        *args: Any, port: str | None, baud: int, board: str | None, timeout: float, **options: Any
+    ) -> None:
+        function(*args, line=BoardLine(port, baud, board, timeout), **options)
+
+    return packed
+
+
 def load(name: str) -> TileConfig:
     """The configuration of a ``--config`` option."""
     from lpu.arch import load_config
@@ -62,17 +107,47 @@ def load(name: str) -> TileConfig:
     return load_config(name)
 
 
-def machine(config: TileConfig, target: str, waves: str | None = None) -> Machine:
-    """A tile of the kind a ``--target`` option names; ``waves``: FST file to record (RTL only)."""
+def machine(
+    config: TileConfig, target: str, waves: str | None = None, line: BoardLine | None = None
+) -> Machine:
+    """A tile of the kind a ``--target`` option names; ``waves``: FST file to record (RTL only); ``line``: of a board."""
+    if waves and target != "rtl":
+        raise click.UsageError("--waves needs --target rtl: nothing else shows its signals")
+    if line is not None and line.port and target != "board":
+        raise click.UsageError(f"--port {line.port} needs --target board")
+    if target == "board":
+        assert line is not None
+        return board(config, line)
     if target == "golden":
         from golden.tile import Tile
 
-        if waves:
-            raise click.UsageError("--waves needs --target rtl: the golden model has no signals")
         return Tile(config)
     from tb.fastsim import fast_machine
 
     return fast_machine(config, trace=waves)
+
+
+def board(
+    config: TileConfig,
+    line: BoardLine,
+    *,
+    reuse: bool = False,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> BoardMachine:
+    """The board at a serial port."""
+    from lpu.runtime.board import connect
+
+    if line.port is None:
+        raise click.UsageError("a board needs --port: the serial port it is at")
+    return connect(
+        line.port,
+        config,
+        baud=line.baud,
+        board=line.board,
+        patience=line.timeout,
+        reuse=reuse,
+        progress=progress,
+    )
 
 
 def cabled(config: TileConfig, topology: str | None, chips: int) -> tuple[TileConfig, Topology]:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lpu.commands.options import (
+    BoardLine,
+    board,
+    board_options,
     chips_option,
     config_option,
     cut_option,
@@ -41,11 +44,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--target",
-    type=click.Choice(["rtl", "golden", "reference"]),
+    type=click.Choice(["rtl", "golden", "reference", "board"]),
     default="golden",
     show_default=True,
-    help="What computes; reference is float32.",
+    help="What computes; reference is float32, a board needs --port.",
 )
+@board_options
 @config_option
 @chips_option
 @topology_option
@@ -85,8 +89,9 @@ def command(
     calibration: str | None,
     clock: float,
     json_path: str | None,
+    line: BoardLine,
 ) -> None:
-    """Run a language model on golden model, RTL or float reference.
+    """Run a language model on golden model, RTL, a board or float reference.
 
     MODEL is a Hugging Face folder or a llama2.c .bin. The text comes as it is made, then cycles per token, predicted and
     counted. Exit code 1 if they differ.
@@ -103,6 +108,8 @@ def command(
     sampler = Sampler(temperature, top_p, seed)
     graph, tokenizer = load_model(model), load_tokenizer(tokenizer_path or model)
     if chips > 1:
+        if target == "board":
+            raise click.UsageError("--target board is one chip: leave out --chips")
         from lpu.commands.chips import linked, several
     if len(prompts) > 1:
         if len(prompts) > chips or target == "reference" or not sampler.greedy:
@@ -130,7 +137,7 @@ def command(
     if chips > 1 and target != "reference":
         engine: Engine = linked(graph, tokenizer, target, config, chips, topology, cut, 1, calibration)
     else:
-        engine = _engine(graph, tokenizer, target, config, calibration)
+        engine = _engine(graph, tokenizer, target, config, calibration, line)
     started = time.perf_counter()
     generation = Generation(engine, ids, tokens, sampler, {tokenizer.bos, tokenizer.eos})
     stream = TextStream(tokenizer.decode_piece, ids[0])
@@ -162,7 +169,12 @@ def command(
 
 
 def _engine(
-    graph: Graph, tokenizer: Tokenizer, target: str, config: TileConfig, calibration: str | None
+    graph: Graph,
+    tokenizer: Tokenizer,
+    target: str,
+    config: TileConfig,
+    calibration: str | None,
+    line: BoardLine,
 ) -> Engine:
     """The float reference, or the compiled model in a machine."""
     if target == "reference":
@@ -182,7 +194,13 @@ def _engine(
             quantised, config, progress=lambda entry, done, of: tell(f"compiling {entry}", done, of)
         )
         tell("starting the machine")
-        return Session(machine(config, target), program)
+        if target == "board":
+            # The board may hold the program from the last run.
+            at = board(
+                config, line, reuse=True, progress=lambda done, of: tell("loading the board", done, of)
+            )
+            return Session(at, program)
+        return Session(machine(config, target, line=line), program)
 
 
 def figures(

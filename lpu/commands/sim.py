@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import click
 
-from lpu.commands.options import json_option, load, machine, report, target_option
+from lpu.commands.options import (
+    BoardLine,
+    board_options,
+    board_target_option,
+    json_option,
+    load,
+    machine,
+    report,
+)
 
 
 @click.command("sim")
 @click.argument("program", type=click.Path(dir_okay=False))
-@target_option
+@board_target_option
+@board_options
 @click.option("--config", "config_name", help="Refuse a program made for another configuration than this.")
 @click.option("--entry", default="main", show_default=True, help="Label to start from.")
 @click.option("--tokens", default="", metavar="N,N,...", help="Tokens to put into the input FIFO first.")
@@ -33,8 +42,9 @@ def command(
     max_cycles: int,
     waves: str | None,
     json_path: str | None,
+    line: BoardLine,
 ) -> None:
-    """Run a program on golden model or RTL.
+    """Run a program on golden model, RTL or a board.
 
     Prints what came of it. Exit code 1 if the program violates its schedule.
     """
@@ -47,7 +57,7 @@ def command(
         numbers = [int(t, 0) for t in tokens.split(",") if t]
     except ValueError:
         raise click.UsageError(f"--tokens {tokens}: use numbers with commas between them") from None
-    tile = machine(loaded.config, target, waves)
+    tile = machine(loaded.config, target, waves, line)
     tile.load(loaded)
     tile.push_tokens(numbers)
     result = tile.run(entry, max_cycles)
