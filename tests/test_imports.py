@@ -31,6 +31,7 @@ ALLOWED = {
     "lpu.compiler.frontend.huggingface": ("lpu", "numpy", "safetensors"),
     "lpu.compiler.frontend.huggingface_tokenizer": ("lpu", "tokenizers"),
     "lpu.runtime": ("lpu", "numpy"),
+    "lpu.runtime.frames": (),
     "lpu.cli": ("lpu", "click"),
     "lpu.commands": ("lpu", "click"),
     "golden": ("lpu", "golden", "numpy"),
