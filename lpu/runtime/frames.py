@@ -1,6 +1,6 @@
 """Frames between a host and a board, as bytes of a serial line. Standard library only.
 
-docs/board.md is the definition. A frame is 32-bit words, lowest byte first: a header ``length:16 | kind:8 | sequence:8``,
+This file is the definition. A frame is 32-bit words, lowest byte first: a header ``length:16 | kind:8 | sequence:8``,
 ``length`` words of payload, and the CRC-32 of all that. On the line it stands between two END bytes; END and ESCAPE within
 it are replaced by two bytes each, so that an END always begins anew.
 """
