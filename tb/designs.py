@@ -35,6 +35,23 @@ def tile_verilog(config: TileConfig) -> str:
     return kept(f"tile-{config.name}", make, config.fingerprint)
 
 
+def board_verilog(config: TileConfig, name: str, clock: int, divisor: int) -> str:
+    """A board's top for simulation: clock in Hz, cycles a bit; nothing takes long, so that the clock can stand still."""
+
+    def make() -> str:
+        from amaranth.back import verilog
+
+        from fpga.top import BoardTop
+
+        top = BoardTop(config, board=name, clock=clock, baud=clock // divisor, glow=8, patience=13)
+        ports = {"__".join(path): (value, None) for path, _, value in top.signature.flatten(top)}
+        return verilog.convert(top, name="top", ports=ports, emit_src=False, strip_internal_attrs=True)
+
+    files = [*sorted((_ROOT / "fpga").glob("*.py")), *sorted((_ROOT / "lpu" / "runtime").glob("*.py"))]
+    sources = [path.read_text(encoding="utf-8") for path in files]
+    return kept(f"board-{name}-{config.name}", make, config.fingerprint, name, clock, divisor, *sources)
+
+
 @lru_cache(maxsize=1)
 def _sources() -> tuple[object, ...]:
     """Everything that the hardware is described in: rtl, the contract, Amaranth."""

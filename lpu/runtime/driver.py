@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +28,11 @@ Words = np.ndarray[Any, Any]
 
 
 class Transport(Protocol):
-    """What carries words to and from a tile: a simulator, a serial line."""
+    """What carries words to and from a tile: a simulator, a serial line.
+
+    An attribute ``max_words`` says how many words of arguments or of an answer's data one command may have, if that is fewer
+    than the MAX_WORDS that a header can say.
+    """
 
     def send(self, words: Words) -> None:
         """Queue uint32 words for the command stream."""
@@ -55,6 +59,8 @@ class RtlMachine:
     def __init__(self, transport: Transport, config: TileConfig):
         self._transport, self._config = transport, config
         self._program: Program | None = None
+        # A transport may carry less in one command than a header can say.
+        self._most = getattr(transport, "max_words", MAX_WORDS)
         magic, high, low = self._command(Op.PING, "ping", expect=3).tolist()
         if magic != MAGIC:
             raise MachineError(
@@ -97,7 +103,7 @@ class RtlMachine:
     def write_space(self, space: int, start: int, words: Words, what: str) -> None:
         """Write 32-bit words from entry ``start``, in as many commands as it takes."""
         entry = entry_words(self._config, space)
-        chunk = MAX_WORDS // entry * entry
+        chunk = self._most // entry * entry
         for at in range(0, len(words), chunk):
             part = words[at : at + chunk]
             arguments = np.concatenate([np.array([start + at // entry], np.uint32), part])
@@ -106,7 +112,7 @@ class RtlMachine:
     def read_space(self, space: int, start: int, count: int, what: str) -> Words:
         """``count`` entries from entry ``start``: uint32 [count, words of an entry]."""
         entry = entry_words(self._config, space)
-        chunk = MAX_WORDS // entry
+        chunk = self._most // entry
         parts = [np.zeros(0, np.uint32)]
         for at in range(0, count, chunk):
             n = min(chunk, count - at) * entry
@@ -218,24 +224,44 @@ class RtlMachine:
         words = np.array([int(t) for t in tokens], np.int64)
         if len(words) and (words.min() < 0 or words.max() > 0xFFFF):
             raise MachineError("push tokens: a token has 16 bits: use 0 to 65535")
-        if len(words):
-            self._command(Op.TOKENS_IN, f"push {len(words)} tokens", len(words), 0, words, expect=0)
+        what, waiting = f"push {len(words)} tokens", lambda: self.status().tokens_in
+        self._push(Op.TOKENS_IN, what, words, self._most, self._config.token_fifo, waiting)
 
     def pop_tokens(self) -> list[int]:
         """All tokens that wait at the output."""
-        return self._command(Op.TOKENS_OUT, "pop tokens", MAX_WORDS).tolist()
+        return self._pop(Op.TOKENS_OUT, "pop tokens", self._most).tolist()
 
     def push_vectors(self, vectors: Words) -> None:
         """Put uint32 [n, lanes] into the vector FIFO; all or, with a MachineError, none."""
         flat = self._vectors(vectors, "push vectors")
-        if len(flat):
-            what = f"push {len(flat) // self._config.lanes} vectors"
-            self._command(Op.VECTORS_IN, what, len(flat), 0, flat, expect=0)
+        lanes = self._config.lanes
+        what, waiting = f"push {len(flat) // lanes} vectors", lambda: self.status().vectors_in * lanes
+        most, room = self._most // lanes * lanes, self._config.vector_fifo * lanes
+        self._push(Op.VECTORS_IN, what, flat, most, room, waiting)
 
     def pop_vectors(self) -> Words:
         """All vectors that wait at the output: uint32 [n, lanes]."""
         lanes = self._config.lanes
-        return self._command(Op.VECTORS_OUT, "pop vectors", MAX_WORDS // lanes * lanes).reshape(-1, lanes)
+        return self._pop(Op.VECTORS_OUT, "pop vectors", self._most // lanes * lanes).reshape(-1, lanes)
+
+    def _push(
+        self, op: Op, what: str, words: Words, most: int, depth: int, waiting: Callable[[], int]
+    ) -> None:
+        """Push words, at most ``most`` a command; all of them or, with a MachineError, none."""
+        if len(words) > most and len(words) + waiting() > depth:
+            raise MachineError(
+                f"{what}: no room in the FIFO, nothing was pushed: let the program take some first"
+            )
+        for at in range(0, len(words), most):
+            part = words[at : at + most]
+            self._command(op, what, len(part), 0, part, expect=0)
+
+    def _pop(self, op: Op, what: str, most: int) -> Words:
+        """All that waits, at most ``most`` words a command."""
+        parts = [self._command(op, what, most)]
+        while len(parts[-1]) == most:
+            parts.append(self._command(op, what, most))
+        return np.concatenate(parts)
 
     def _memory(self, slice_name: str) -> int:
         if (
