@@ -41,7 +41,7 @@ class FrameReader(wiring.Component):
     good: Out(1)
     sequence: Out(8)
     kind: Out(8)
-    length: Out(16)
+    length: Out(range(MAX_PAYLOAD + 1))
     seed: In(32)
     payload_crc: Out(32)
 
@@ -56,7 +56,7 @@ class FrameReader(wiring.Component):
         escape, broken, skip = Signal(), Signal(), Signal()
         payload = Signal()
         m.d.comb += [
-            payload.eq((place != 0) & (place <= self.length) & (place <= MAX_PAYLOAD)),
+            payload.eq((place != 0) & (place <= self.length)),
             self.index.eq(place - 1),
             self.data.eq(word),
             self.payload_crc.eq(payload_crc),
@@ -104,13 +104,12 @@ class FrameReader(wiring.Component):
                 m.d.comb += self.write.eq(payload)
                 with m.If(place == 0):
                     m.d.sync += Cat(self.sequence, self.kind, self.length).eq(word)
-                with m.If(place == MAX_PAYLOAD + 2):
+                with m.If((place == MAX_PAYLOAD + 2) | ((place == 0) & (word[16:] > MAX_PAYLOAD))):
                     m.d.sync += broken.eq(1)
-                with m.Else():
+                with m.If(place != MAX_PAYLOAD + 2):
                     m.d.sync += place.eq(place + 1)
                 m.next = "listen"
             with m.State("weigh"):
-                # A length past the limit never equals the place.
                 whole = (lane == 0) & (place >= 2) & (place == self.length + 2)
                 m.d.sync += self.good.eq(whole & ~broken & (crc == RESIDUE))
                 m.next = "tell"

@@ -74,7 +74,7 @@ class HostLink(wiring.Component):
         collecting = Signal()
 
         m.d.sync += [
-            final.eq((place + 1)[:9] == reader.length[:9]),
+            final.eq((place + 1)[:9] == reader.length),
             following.eq(reader.sequence == (last + 1)[:8]),
         ]
         with m.If(reader.write & (reader.index == 0)):

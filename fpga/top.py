@@ -1,4 +1,7 @@
-"""The top of every board: a tile, its host link, a UART and a few lights."""
+"""The top of every board: a tile, its host link, a UART and a few lights.
+
+``python -m fpga.top`` prints what all of that but the tile occupies on an ECP5.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,50 @@ from amaranth.lib.wiring import In, Out
 
 from fpga.hostlink import PATIENCE, HostLink
 from fpga.uart import Receiver, Transmitter, divisor
-from lpu.arch import TileConfig
+from lpu.arch import PRESETS, TileConfig
 from rtl.link import wires
 from rtl.tile import Tile
 
 #: Cycles that a light stays on after what it shows, as a power of two: 35 ms at 60 MHz.
 GLOW = 21
+
+
+class SerialHost(wiring.Component):
+    """The host link behind a UART: all of a board that is not its tile.
+
+    Parameters
+    ----------
+    config : the tile's. board, clock, patience : of the host link. baud : bits a second.
+
+    Members
+    -------
+    rx, tx : In and Out, the wires. command, response, reset, loaded, active : of the host link.
+    """
+
+    def __init__(self, config: TileConfig, *, board: str, clock: int, baud: int, patience: int = PATIENCE):
+        self._divisor = divisor(clock, baud)
+        self._link = HostLink(config, board=board, clock=clock, patience=patience)
+        own = ("command", "response", "reset", "loaded", "active")
+        members = {name: self._link.signature.members[name] for name in own}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **members})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.receiver = receiver = Receiver(divisor=self._divisor)
+        m.submodules.transmitter = transmitter = Transmitter(divisor=self._divisor)
+        m.submodules.link = link = self._link
+        wiring.connect(m, receiver.bytes, link.received)
+        wiring.connect(m, link.sent, transmitter.bytes)
+        wiring.connect(m, link.command, wiring.flipped(self.command))
+        wiring.connect(m, wiring.flipped(self.response), link.response)
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            self.reset.eq(link.reset),
+            self.loaded.eq(link.loaded),
+            self.active.eq(link.active),
+        ]
+        return m
 
 
 class BoardTop(wiring.Component):
@@ -45,8 +86,8 @@ class BoardTop(wiring.Component):
         glow: int = GLOW,
         patience: int = PATIENCE,
     ):
-        self._config, self._board, self._clock, self._glow = config, board, clock, glow
-        self._divisor, self._patience = divisor(clock, baud), patience
+        self._config, self._glow = config, glow
+        self._host = SerialHost(config, board=board, clock=clock, baud=baud, patience=patience)
         ports = range(len(config.ports))
         super().__init__(
             {
@@ -60,21 +101,15 @@ class BoardTop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.receiver = receiver = Receiver(divisor=self._divisor)
-        m.submodules.transmitter = transmitter = Transmitter(divisor=self._divisor)
-        m.submodules.link = link = HostLink(
-            self._config, board=self._board, clock=self._clock, patience=self._patience
-        )
+        m.submodules.host = host = self._host
         # A register of its own before what all of the tile hears.
         reset = Signal(init=1)
-        m.d.sync += reset.eq(link.reset)
+        m.d.sync += reset.eq(host.reset)
         tile = Tile(self._config)
         m.submodules.tile = ResetInserter(reset)(tile)
-        wiring.connect(m, receiver.bytes, link.received)
-        wiring.connect(m, link.sent, transmitter.bytes)
-        wiring.connect(m, link.command, tile.command)
-        wiring.connect(m, tile.response, link.response)
-        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        wiring.connect(m, host.command, tile.command)
+        wiring.connect(m, tile.response, host.response)
+        m.d.comb += [host.rx.eq(self.rx), self.tx.eq(host.tx)]
         for n in range(len(self._config.ports)):
             for end in (f"link{n}_in", f"link{n}_out"):
                 ours, theirs = getattr(self, end), getattr(tile, end)
@@ -82,12 +117,26 @@ class BoardTop(wiring.Component):
                 for part in wires(self._config).members:
                     target, source = (theirs, ours) if into else (ours, theirs)
                     m.d.comb += getattr(target, part).eq(getattr(source, part))
-        for led, event in enumerate((link.active, tile.busy)):
+        for led, event in enumerate((host.active, tile.busy)):
             glow = Signal(self._glow + 1, name=f"glow{led}")
             with m.If(event):
                 m.d.sync += glow.eq(1 << self._glow)
             with m.Elif(glow[-1]):
                 m.d.sync += glow.eq(glow + 1)
             m.d.comb += self.leds[led].eq(glow[-1])
-        m.d.comb += [self.leds[2].eq(link.loaded), self.leds[3].eq(tile.violation)]
+        m.d.comb += [self.leds[2].eq(host.loaded), self.leds[3].eq(tile.violation)]
         return m
+
+
+def main() -> None:
+    """Print the area of the host's side, part by part."""
+    from fpga.synth import Area, areas
+
+    host = SerialHost(PRESETS["ecp5-85f"], board="ulx3s-85f", clock=60_000_000, baud=1_000_000)
+    parts = areas(host, name="serial_host")
+    for name, part in (*parts.items(), ("all", sum(parts.values(), Area()))):
+        print(f"{name:12} {part.lut:5} LUT {part.ff:5} FF {part.bram:3} BRAM")
+
+
+if __name__ == "__main__":
+    main()
