@@ -76,7 +76,7 @@ def one_line(call, *arguments, **options):
 
 
 def test_the_board_is_the_tile(fresh, golden):
-    machine = connect(fresh.port, TINY, board="simulated")
+    machine = connect(fresh.port, TINY, board="simulated", patience=10)
     assert machine.identity.clock == 60_000_000
     assert not machine.identity.loaded
     machine.load(PROGRAM)

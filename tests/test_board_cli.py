@@ -30,7 +30,7 @@ def program(capsys, hello):
 
 
 def test_load_and_run(capsys, board, program):
-    code, out, _ = run(capsys, "load", program, "--port", board.port, "--json", "-")
+    code, out, _ = run(capsys, "load", program, "--port", board.port, "--timeout", 10, "--json", "-")
     assert code == 0
     figures = json.loads(out)
     assert figures.pop("seconds") > 0

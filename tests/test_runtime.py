@@ -252,3 +252,33 @@ def test_fifo_without_room_pushes_nothing():
     assert behind.status().tokens_in == 16
     with pytest.raises(MachineError, match="read mem0 from 63: past the end"):
         behind.read_memory("mem0", 63, 2)
+
+
+def test_a_transport_that_carries_little():
+    """Everything is split to what one command may have, and FIFOs are still filled wholly or not at all."""
+    port = HostPort(TINY)
+    port.max_words = 9
+    machine = RtlMachine(port, TINY)
+    lengths, send = [], port.send
+    port.send = lambda words: (lengths.append(len(words)), send(words))
+    words = np.arange(20, dtype=np.uint32).reshape(5, 4)
+    machine.write_memory("mem0", 3, words)
+    assert np.array_equal(machine.read_memory("mem0", 3, 5), words)
+    machine.push_tokens(range(12))
+    assert machine.status().tokens_in == 12
+    with pytest.raises(MachineError, match="push 10 tokens: no room in the FIFO, nothing was pushed"):
+        machine.push_tokens(range(10))
+    assert machine.status().tokens_in == 12
+    machine.push_vectors(words)
+    assert machine.status().vectors_in == 5
+    with pytest.raises(MachineError, match="push 5 vectors: no room"):
+        machine.push_vectors(words)
+    moves = [
+        Instruction(op, {"x": 1} if op == "POP" else {"src": 1}) for _ in range(12) for op in ("POP", "PUSH")
+    ]
+    spaced = [i for move in moves for i in (move, Instruction("NOP", {}, 1, 1, 8))]
+    machine.load(Program(TINY, {"host0.port": [*spaced, Instruction("HALT", {})]}))
+    machine.run()
+    assert machine.pop_tokens() == list(range(12))
+    assert machine.pop_tokens() == []
+    assert max(lengths) <= 2 + 9
