@@ -12,8 +12,9 @@ import json
 import sys
 from pathlib import Path
 
+from fpga.cells import Area
 from fpga.ecp5 import DEVICES, Ecp5
-from fpga.synth import Area, areas
+from fpga.synth import areas
 from fpga.yosys import SynthesisError, yosys_version
 from lpu.arch import PRESETS, TileConfig
 from lpu.isa import queue_names

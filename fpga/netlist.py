@@ -16,7 +16,11 @@ from fpga.yosys import CACHE, run_yosys, yosys_version
 
 def netlist(component, *, name: str, platform=None) -> str:
     """RTLIL of an Amaranth component, without source lines (they would change every hash)."""
-    text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
+    return with_undefined_collisions(rtlil.convert(component, name=name, platform=platform, emit_src=False))
+
+
+def with_undefined_collisions(text: str) -> str:
+    """RTLIL in which no memory marked no_rw_check has logic for reads that meet writes."""
     return "".join(_collisions_undefined(body) for body in modules(text).values())
 
 
@@ -52,18 +56,25 @@ def modules(text: str) -> dict[str, str]:
     return found
 
 
+#: Port of a module -> its direction, and for each bit a bit of the port ``i`` or ``o`` of the part that is made of it.
+Pins = dict[str, tuple[str, list[int | None]]]
+
+
 @dataclass(frozen=True)
 class Part:
     """A piece of a hierarchical netlist that is synthesised on its own.
 
     ``text`` is the RTLIL of module ``top`` and of what lies below it, but for the modules in ``black``, of which
-    only the ports are seen.
+    only the ports are seen. ``source`` is the module that was cut out, ``pins`` what became of its ports: for each bit the bit
+    of the part's ``i`` or ``o`` that it is now, or None if it is a constant or open.
     """
 
     name: str
     top: str
     text: str
     black: tuple[str, ...] = ()
+    source: str = ""
+    pins: Pins | None = None
 
     def stem(self, purpose: str) -> str:
         """File name that changes with anything the result depends on."""
@@ -76,23 +87,25 @@ class Part:
         (CACHE / f"{stem}.il").write_text(self.text)
 
 
-def split(text: str, top: str) -> Iterator[Part]:
-    """Cuts a netlist below its top: one part for each submodule, then one for the top's own logic.
+def split(text: str, top: str, only: tuple[str, ...] | None = None) -> Iterator[Part]:
+    """Cuts a netlist below its top: one part for each submodule (in ``only``, if given), then one for the top's own logic.
 
     What the top says of a submodule's ports goes with the part: inputs that are constant, and outputs that nobody
     reads, so that the stream registers at the ends of a row are not counted where a flat design would drop them.
     """
     every = modules(text)
     cells = re.findall(r"^  cell \\(\S+) \\?(\S+)$", every[top], re.M)
-    children = sorted({kind for kind, _ in cells if kind in every})
-    whole = Part(
-        "(top)", top, every[top] + "".join(_shell(every[child]) for child in children), tuple(children)
-    )
+    children = sorted({kind for kind, _ in cells if kind in every and (only is None or kind in only)})
+    rest = (body for name, body in every.items() if name != top and not name.startswith(tuple(children)))
+    own = "" if only is None else "".join(rest)
+    shells = "".join(_shell(every[child]) for child in children)
+    whole = Part("(top)", top, every[top] + own + shells, tuple(children))
     connections = _connections(whole)
     for child in children:
         below = [body for name, body in every.items() if name == child or name.startswith(child + ".")]
-        wrapper = _wrapper(child, connections[child])
-        yield Part(child.removeprefix(top + ".").partition("$")[0], "part", wrapper + "".join(below))
+        wrapper, pins = _wrapper(child, connections[child])
+        name = child.removeprefix(top + ".").partition("$")[0]
+        yield Part(name, "part", wrapper + "".join(below), pins=pins, source=child)
     yield whole
 
 
@@ -131,7 +144,7 @@ def _connections(whole: Part) -> dict[str, dict[str, Port]]:
         readers.update(bit for bit in port["bits"] if port["direction"] != "input")
     for cell in module["cells"].values():
         for name, bits in cell["connections"].items():
-            if cell["port_directions"][name] != "output":
+            if cell.get("port_directions", {}).get(name) != "output":
                 readers.update(bits)
     return {
         cell["type"]: {
@@ -146,14 +159,15 @@ def _connections(whole: Part) -> dict[str, dict[str, Port]]:
     }
 
 
-def _wrapper(child: str, ports: dict[str, Port]) -> str:
-    """A module ``part`` around a submodule, with one port bit for each net that is live."""
+def _wrapper(child: str, ports: dict[str, Port]) -> tuple[str, Pins]:
+    """A module ``part`` around a submodule, with one port bit for each net that is live, and which bits these are."""
     inputs = sorted(
         {bit for way, bits in ports.values() for bit in bits if way == "input" and isinstance(bit, int)}
     )
     outputs = sorted(
         {bit for way, bits in ports.values() for bit in bits if way == "output" and isinstance(bit, int)}
     )
+    index = {bit: n for nets in (inputs, outputs) for n, bit in enumerate(nets)}
     place = {bit: f"\\i [{n}]" for n, bit in enumerate(inputs)} | {
         bit: f"\\o [{n}]" for n, bit in enumerate(outputs)
     }
@@ -172,4 +186,5 @@ def _wrapper(child: str, ports: dict[str, Port]) -> str:
         )
         value = " ".join(place[b] if b in place else rest(n, b) for n, b in reversed(list(enumerate(bits))))
         connects.append(f"    connect \\{name} {{ {value} }}")
-    return "\n".join((*lines, f"  cell \\{child} \\unit", *connects, "  end", "end", ""))
+    pins = {name: (way, [index.get(bit) for bit in bits]) for name, (way, bits) in ports.items()}
+    return "\n".join((*lines, f"  cell \\{child} \\unit", *connects, "  end", "end", "")), pins

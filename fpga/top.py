@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from fpga.hostlink import PATIENCE, HostLink
 from fpga.uart import Receiver, Transmitter, divisor
 from lpu.arch import PRESETS, TileConfig
+from rtl.elastic import Stage
 from rtl.link import wires
 from rtl.tile import Tile
 
@@ -107,8 +108,12 @@ class BoardTop(wiring.Component):
         m.d.sync += reset.eq(host.reset)
         tile = Tile(self._config)
         m.submodules.tile = ResetInserter(reset)(tile)
-        wiring.connect(m, host.command, tile.command)
-        wiring.connect(m, tile.response, host.response)
+        m.submodules.to_tile = to_tile = ResetInserter(reset)(Stage(32))
+        m.submodules.from_tile = from_tile = ResetInserter(reset)(Stage(32))
+        wiring.connect(m, host.command, to_tile.i)
+        wiring.connect(m, to_tile.o, tile.command)
+        wiring.connect(m, tile.response, from_tile.i)
+        wiring.connect(m, from_tile.o, host.response)
         m.d.comb += [host.rx.eq(self.rx), self.tx.eq(host.tx)]
         for n in range(len(self._config.ports)):
             for end in (f"link{n}_in", f"link{n}_out"):
@@ -130,7 +135,8 @@ class BoardTop(wiring.Component):
 
 def main() -> None:
     """Print the area of the host's side, part by part."""
-    from fpga.synth import Area, areas
+    from fpga.cells import Area
+    from fpga.synth import areas
 
     host = SerialHost(PRESETS["ecp5-85f"], board="ulx3s-85f", clock=60_000_000, baud=1_000_000)
     parts = areas(host, name="serial_host")

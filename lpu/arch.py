@@ -373,8 +373,10 @@ def load_config(name_or_path: str) -> TileConfig:
 
     ``NAME-linked`` is a preset with a link at either end.
     """
-    if name_or_path in PRESETS:
-        return PRESETS[name_or_path]
+    from lpu.small import SMALL
+
+    if found := (PRESETS | SMALL).get(name_or_path):
+        return found
     if name_or_path.removesuffix("-linked") in PRESETS:
         return PRESETS[name_or_path.removesuffix("-linked")].linked()
     path = Path(name_or_path)
@@ -385,4 +387,4 @@ def load_config(name_or_path: str) -> TileConfig:
             raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from None
         except json.JSONDecodeError as error:
             raise ConfigError(f"{path} is not JSON: {error}") from None
-    raise ConfigError(f"no configuration {name_or_path!r}: use {', '.join(PRESETS)} or a .json file")
+    raise ConfigError(f"no configuration {name_or_path!r}: use {', '.join(PRESETS | SMALL)} or a .json file")

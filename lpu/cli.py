@@ -14,6 +14,7 @@ import click
 VERBS = {
     "asm": ("assemble", "Assemble a program from text."),
     "board-sim": ("board_sim", "Simulate a board behind a serial port."),
+    "build": ("build", "Build a bitstream for an FPGA board."),
     "bench": ("bench", "Measure kernels and simulators."),
     "compile": ("compile", "Compile a language model to a program."),
     "configs": ("configs", "List the configurations."),

@@ -221,7 +221,7 @@ class Add(wiring.Component):
             nan[0].eq(a.nan | b.nan | (a.top & b.top & (sign_a ^ sign_b))),
             inf[0].eq(a.top | b.top),
             big.eq(Mux(swap, b.mantissa, a.mantissa)),
-            small.eq(Mux(swap, a.mantissa, b.mantissa)),
+            small.eq(Mux(swap, a.mantissa, b.mantissa) & (~(a.zero | b.zero)).replicate(size)),
             exponent[0].eq(Mux(swap, b.exponent, a.exponent)),
             distance.eq(Mux(swap, b.exponent - a.exponent, a.exponent - b.exponent)),
             zero_big.eq(a.zero & b.zero),
@@ -231,7 +231,7 @@ class Add(wiring.Component):
         # Cycle 1: align. Two bits below the last place and a sticky one decide the rounding.
         big_1 = Signal(size + 1, reset_less=True)
         small_1 = Signal(size + 4, reset_less=True)
-        significand = Mux(zero_small, 0, Cat(Const(0, 2), small, 1))
+        significand = Cat(Const(0, 2), small, ~zero_small)
         aligned, lost = shift_right_sticky(significand, distance[:5])
         far = distance[5:].any() if exp > 5 else Const(0, 1)
         m.d.sync += [

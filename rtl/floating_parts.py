@@ -81,15 +81,24 @@ def leading_nibbles(value: Value) -> tuple[Value, Value]:
     present = [value[n : n + 4].any() for n in reversed(range(0, len(value), 4))]
     levels = (len(present) - 1).bit_length()
     present += [Const(0, 1)] * ((1 << levels) - len(present))
-    bits = []
+    bits = _leading_zeros(present)
     for level in reversed(range(levels)):
-        half = 1 << level
-        empty = ~Cat(present[:half]).any()
-        present = [Mux(empty, low, high) for high, low in zip(present[:half], present[half:], strict=True)]
         if (4 << level) < len(value):
-            value = Mux(empty, shift_in(value, 4 << level), value)
-        bits.insert(0, empty)
+            value = Mux(bits[level], shift_in(value, 4 << level), value)
     return Cat(bits), value
+
+
+def _leading_zeros(present: list[Value]) -> list[Value]:
+    """How many of ``present`` are clear before the first that is set, lowest bit first.
+
+    Both halves are counted at once: every bit of the number is known about as soon as the highest.
+    """
+    if len(present) == 1:
+        return []
+    half = len(present) // 2
+    empty = ~Cat(present[:half]).any()
+    halves = zip(_leading_zeros(present[half:]), _leading_zeros(present[:half]), strict=True)
+    return [*(Mux(empty, low, high) for low, high in halves), empty]
 
 
 def leading_bits(value: Value) -> tuple[Value, Value]:

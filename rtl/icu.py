@@ -35,6 +35,7 @@ QUEUE_SPACE = 64
 #: Queues of no more words than this live in LUT RAM, so that small devices keep their block RAM for weights.
 LUT_RAM_WORDS = 64
 HALT, NOP, LOOP, SYNC, NOTIFY = range(5)
+_COUNT_END = OP_BITS + GAP_BITS + COUNT_BITS
 
 assert LOOP_CYCLES == 3, "the pipeline refills in three cycles"
 assert INDEX_VISIBLE == 4, "write decided 1, written 2, added 3, dispatched 4"
@@ -244,8 +245,17 @@ class Queue(wiring.Component):
         is_loop, select0 = Signal(), Signal(INDEX_BITS, reset_less=True)
         coming = words.data[:OP_BITS] == LOOP
         own = words.data[slots[0].index_offset :][:INDEX_BITS] if slots else 0
+        # Likewise whether it dispatches once, whether no gap follows, and whether LOOP's count is at least one.
+        single, close, looping = (Signal(name=n, reset_less=True) for n in ("single", "close", "looping"))
+        gap_at, count_at = slice(OP_BITS, OP_BITS + GAP_BITS), slice(OP_BITS + GAP_BITS, _COUNT_END)
         with m.If(advance):
-            m.d.sync += [is_loop.eq(coming), select0.eq(Mux(coming, words.data[loop["index"]], own))]
+            m.d.sync += [
+                is_loop.eq(coming),
+                select0.eq(Mux(coming, words.data[loop["index"]], own)),
+                single.eq(~words.data[count_at].any()),
+                close.eq(~words.data[gap_at].any() & (words.data[:OP_BITS] != SYNC)),
+                looping.eq(words.data[loop["count"]].any()),
+            ]
 
         # Head: fields, index operands.
         op, gap, count, interval = (
@@ -291,27 +301,31 @@ class Queue(wiring.Component):
 
         # Head: when it dispatches, when it makes room. Sums of two zero-free numbers are not zero, so LOOP need not add
         # before it decides whether to skip.
+        # What decides is known a cycle before: the timer is zero, or one at most.
         timer, resting = Signal(max(GAP_BITS, INTERVAL_BITS)), Signal()
+        rung, ringing = Signal(init=1), Signal(init=1)
         fire, final, skip, halting = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            fire.eq(head_valid & ~resting & (timer == 0)),
-            final.eq((count == 0) & (gap == 0) & ~is_sync),
-            advance.eq(
-                ~head_valid | (fire & final) | (resting & ~timer[1:].any() & (~is_sync | self.notified))
-            ),
+            fire.eq(head_valid & ~resting & rung),
+            final.eq(single & close),
+            advance.eq(~head_valid | (fire & final) | (resting & ringing & (~is_sync | self.notified))),
             flush.eq(head_valid & is_loop),
-            skip.eq(~(head[loop["count"]].any() | operands[0].over[-1])),
+            skip.eq(~(looping | operands[0].over[-1])),
             halting.eq(self.halt | (fire & (op == HALT))),
         ]
-        with m.If(fire & (count != 0)):
-            m.d.sync += timer.eq(interval)
+        with m.If(fire & ~single):
+            m.d.sync += [timer.eq(interval), rung.eq(~interval.any()), ringing.eq(~interval[1:].any())]
         with m.Elif(fire):
-            m.d.sync += timer.eq(Mux(is_sync, NOTIFY_LATENCY + 1, gap))
-        with m.Elif(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
+            rest = Mux(is_sync, NOTIFY_LATENCY + 1, gap)
+            m.d.sync += [timer.eq(rest), rung.eq(~rest.any()), ringing.eq(~rest[1:].any())]
+        with m.Elif(~rung):
+            m.d.sync += [
+                timer.eq(timer - 1),
+                rung.eq(ringing),
+                ringing.eq(~timer[2:].any() & ~timer[:2].all()),
+            ]
         with m.If(fire & ~advance):  # more dispatches, or a gap
-            m.d.sync += resting.eq(count == 0)
-            m.d.sync += count.eq(count - 1)
+            m.d.sync += [resting.eq(single), count.eq(count - 1), single.eq(count == 1)]
             for slot in slots:
                 value, stride = head[slot.offset :][: slot.width], head[slot.stride_offset :][: slot.width]
                 m.d.sync += value.eq(value + stride)
@@ -355,7 +369,8 @@ class Queue(wiring.Component):
         with m.If(halting):
             m.d.sync += [self.running.eq(0), fetched_valid.eq(0), head_valid.eq(0)]
         with m.If(self.start):
-            m.d.sync += [self.running.eq(1), pc.eq(self.entry), live.eq(0), timer.eq(0), resting.eq(0)]
+            m.d.sync += [self.running.eq(1), pc.eq(self.entry), live.eq(0), resting.eq(0)]
+            m.d.sync += [timer.eq(0), rung.eq(1), ringing.eq(1)]
 
         # Instruction port.
         assert LOOP_COUNT_BITS <= 16

@@ -89,15 +89,14 @@ class Mem(wiring.Component):
         reading, read_missing, port = self._reads(m, bank, hop.inject0, load_read, load_address, load_lane)
         writing, write_missing = self._writes(m, bank, load_write, load_address, load_lane, load_data)
 
-        collision = Signal()
-        m.d.sync += [
-            collision.eq(
-                reading
-                & Cat(
-                    writing[n] & (sram.read_address == sram.write_address) for n, sram in enumerate(bank)
-                ).any()
-            ),
-        ]
+        # Addresses are compared two bits at a time, and the rest of it is done in the next cycle.
+        collisions = []
+        for n, sram in enumerate(bank):
+            read, write = sram.read_address, sram.write_address
+            pairs = [read[b : b + 2] == write[b : b + 2] for b in range(0, len(read), 2)]
+            same = Signal(1 + len(pairs), name=f"same{n}", reset_less=True)
+            m.d.sync += same.eq(Cat(reading & writing[n], pairs))
+            collisions.append(same.all())
         report(
             m,
             self.violation,
@@ -105,7 +104,7 @@ class Mem(wiring.Component):
                 ViolationKind.CONFLICT: hop.conflict,
                 ViolationKind.NO_OPERAND: read_missing | write_missing,
                 ViolationKind.PORT: port,
-                ViolationKind.COLLISION: collision,
+                ViolationKind.COLLISION: Cat(collisions).any(),
             },
         )
         return m

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from lpu.arch import SliceKind, TileConfig, clog2
 from lpu.isa import layout, queue_names
 from lpu.timing import ADD, CONVERT, MULTIPLY, QUANTISE, SPECIAL, link_cycles, pass_visible, reduce_result
+from rtl.elastic import Stage
 from rtl.streams import LOAD_READ_LATENCY, load_bus
 
 MAGIC = 0x4C505531
@@ -115,11 +116,12 @@ class Port(wiring.Component):
         op, space, count = Signal(8), Signal(8), Signal(16)
         status = Signal(3)
         answer = Signal(16)  # data words of the answer still to be sent
-        sends_data = Signal()  # the response stream carries a data word
         sent = Signal(4)  # of them sent, for PING and status words
         accept = Signal(16)  # arguments still to be passed on, the rest is dropped
         entry, word = Signal(24), Signal(6)
         whole = Signal()
+        # Whether the three counters are zero, in registers: what they decide reaches far.
+        counted, answered, refusing = Signal(), Signal(), Signal()
 
         # The space it names, looked up in the cycle after the header.
         known, writable, readable = Signal(), Signal(), Signal()
@@ -131,8 +133,17 @@ class Port(wiring.Component):
                     m.d.sync += [size.eq(words), entries.eq(depth)]
             with m.Default():
                 m.d.sync += [known.eq(0), writable.eq(0), readable.eq(0)]
-        is_status = Signal()
-        m.d.comb += is_status.eq(space == STATUS_SPACE)
+        # What the header says, decoded in the same cycle.
+        is_status, pings, reads, takes, fills = (
+            Signal(name=n) for n in ("is_status", "pings", "reads", "takes", "fills")
+        )
+        m.d.sync += [
+            is_status.eq(space == STATUS_SPACE),
+            pings.eq(op == PING),
+            reads.eq(op == READ),
+            takes.eq(op == TOKENS_OUT),
+            fills.eq(op == TOKENS_IN),
+        ]
 
         # Words from the start entry to the end of the space; sizes are few, so each is a shift and an add.
         # A count of 16 bits has room where 2**16 entries are left.
@@ -178,11 +189,19 @@ class Port(wiring.Component):
             with m.If(last_word):
                 m.d.sync += entry.eq(entry + 1)
 
+        m.submodules.tokens = tokens_in = Stage(16)
+        m.submodules.vectors = vectors_in = Stage(32)
+        wiring.connect(m, tokens_in.o, wiring.flipped(self.tokens_in))
+        wiring.connect(m, vectors_in.o, wiring.flipped(self.vectors_in))
+        take_token, take_vector = Signal(), Signal()
+        m.d.sync += [take_token.eq(0), take_vector.eq(0)]
         token_room = config.token_fifo - self.tokens_waiting_in
         vector_room = config.vector_fifo - self.vectors_waiting_in
         m.d.comb += [
-            self.tokens_in.payload.eq(self.command.payload),
-            self.vectors_in.payload.eq(self.command.payload),
+            tokens_in.i.payload.eq(self.command.payload),
+            vectors_in.i.payload.eq(self.command.payload),
+            self.tokens_out.ready.eq(take_token),
+            self.vectors_out.ready.eq(take_vector),
         ]
         wait = Signal(range(READ_LATENCY + 1))
         value = Signal(32)
@@ -237,12 +256,12 @@ class Port(wiring.Component):
                         m.d.sync += accept.eq(count)
                         with m.If(count > token_room):
                             m.d.sync += [status.eq(NO_ROOM), accept.eq(0)]
-                        m.next = "fill"
+                        m.next = "weigh"
                     with m.Case(VECTORS_IN):
                         m.d.sync += accept.eq(count >> lanes_log << lanes_log)
                         with m.If((count >> lanes_log) > vector_room):
                             m.d.sync += [status.eq(NO_ROOM), accept.eq(0)]
-                        m.next = "fill"
+                        m.next = "weigh"
                     with m.Case(TOKENS_OUT):
                         enough = count <= self.tokens_waiting_out
                         m.d.sync += answer.eq(Mux(enough, count, self.tokens_waiting_out))
@@ -292,7 +311,8 @@ class Port(wiring.Component):
                     m.d.sync += start_past.eq(1)
                 m.next = "check"
             with m.State("check"):
-                reading = op == READ
+                m.d.sync += counted.eq(count == 0)
+                reading = reads
                 with m.If(~known | ~Mux(reading, readable, writable)):
                     m.d.sync += status.eq(NO_SPACE)
                 with m.Elif(self.busy & ~is_status):
@@ -305,7 +325,7 @@ class Port(wiring.Component):
                 with m.If(~reading):
                     m.next = "store"
             with m.State("store"):
-                with m.If(count == 0):
+                with m.If(counted):
                     m.next = "answer"
                 with m.Else():
                     m.d.comb += self.command.ready.eq(1)
@@ -313,22 +333,30 @@ class Port(wiring.Component):
                 complete = Mux(word == 0, count >= size, whole)
                 with m.If(self.command.valid & self.command.ready):
                     m.d.comb += strobe_write.eq((status == DONE) & complete)
-                    m.d.sync += [count.eq(count - 1), whole.eq(complete)]
+                    m.d.sync += [count.eq(count - 1), counted.eq(count == 1), whole.eq(complete)]
                     advance()
+            with m.State("weigh"):
+                m.d.sync += [counted.eq(count == 0), refusing.eq(accept == 0)]
+                m.next = "fill"
             with m.State("fill"):
-                with m.If(count == 0):
-                    m.next = "answer"
-                with m.Elif(accept == 0):
+                with m.If(counted):  # noqa: SIM117
+                    # Once the last word has reached its FIFO.
+                    with m.If(~tokens_in.o.valid & ~vectors_in.o.valid):
+                        m.next = "answer"
+                with m.Elif(refusing):
                     m.d.comb += self.command.ready.eq(1)
-                with m.Elif(op == TOKENS_IN):
-                    m.d.comb += self.tokens_in.valid.eq(self.command.valid)
-                    m.d.comb += self.command.ready.eq(self.tokens_in.ready)
+                with m.Elif(fills):
+                    m.d.comb += tokens_in.i.valid.eq(self.command.valid)
+                    m.d.comb += self.command.ready.eq(tokens_in.i.ready)
                 with m.Else():
-                    m.d.comb += self.vectors_in.valid.eq(self.command.valid)
-                    m.d.comb += self.command.ready.eq(self.vectors_in.ready)
+                    m.d.comb += vectors_in.i.valid.eq(self.command.valid)
+                    m.d.comb += self.command.ready.eq(vectors_in.i.ready)
                 with m.If(self.command.valid & self.command.ready):
-                    m.d.sync += [count.eq(count - 1), accept.eq(accept - (accept != 0))]
+                    m.d.sync += [count.eq(count - 1), counted.eq(count == 1)]
+                    with m.If(~refusing):
+                        m.d.sync += [accept.eq(accept - 1), refusing.eq(accept == 1)]
             with m.State("answer"):
+                m.d.sync += answered.eq(answer == 0)
                 m.d.comb += [
                     self.response.valid.eq(1),
                     self.response.payload.eq(Cat(answer, status, Const(0, 5), op[:7], 1)),
@@ -336,31 +364,27 @@ class Port(wiring.Component):
                 with m.If(self.response.ready):
                     m.next = "send"
             with m.State("send"):
-                m.d.comb += sends_data.eq(1)
-                with m.If(answer == 0):
+                with m.If(answered):
                     m.next = "header"
-                with m.Elif(op == PING):
+                with m.Elif(pings):
                     m.d.sync += value.eq(greeting[sent])
                     m.next = "value"
-                with m.Elif((op == READ) & is_status):
+                with m.Elif(reads & is_status):
                     m.d.sync += value.eq(status_words[(entry + sent)[:4]])
                     m.next = "value"
-                with m.Elif(op == READ):
+                with m.Elif(reads):
                     m.d.comb += strobe_read.eq(1)
                     m.d.sync += wait.eq(0)
                     m.next = "fetch"
-                with m.Elif(op == TOKENS_OUT):
-                    m.d.comb += [
-                        self.response.valid.eq(self.tokens_out.valid),
-                        self.response.payload.eq(self.tokens_out.payload),
-                        self.tokens_out.ready.eq(self.response.ready),
-                    ]
                 with m.Else():
-                    m.d.comb += [
-                        self.response.valid.eq(self.vectors_out.valid),
-                        self.response.payload.eq(self.vectors_out.payload),
-                        self.vectors_out.ready.eq(self.response.ready),
-                    ]
+                    m.d.sync += [take_token.eq(takes), take_vector.eq(~takes)]
+                    m.next = "take"
+            with m.State("take"):
+                m.d.sync += value.eq(Mux(takes, self.tokens_out.payload, self.vectors_out.payload))
+                with m.If(Mux(takes, self.tokens_out.valid, self.vectors_out.valid)):
+                    m.next = "value"
+                with m.Else():
+                    m.d.sync += [take_token.eq(takes), take_vector.eq(~takes)]
             with m.State("fetch"):
                 m.d.sync += wait.eq(wait + 1)
                 with m.If(wait == READ_LATENCY):
@@ -368,10 +392,8 @@ class Port(wiring.Component):
                     advance()
                     m.next = "value"
             with m.State("value"):
-                m.d.comb += [sends_data.eq(1), self.response.valid.eq(1), self.response.payload.eq(value)]
+                m.d.comb += [self.response.valid.eq(1), self.response.payload.eq(value)]
                 with m.If(self.response.ready):
-                    m.d.sync += sent.eq(sent + 1)
+                    m.d.sync += [sent.eq(sent + 1), answer.eq(answer - 1), answered.eq(answer == 1)]
                     m.next = "send"
-        with m.If(sends_data & self.response.valid & self.response.ready):
-            m.d.sync += answer.eq(answer - 1)
         return m

@@ -83,14 +83,14 @@ class Special(wiring.Component):
         )
         # exp2 saturates from 2**(exp-1) on, sigmoid from 16: the fixed point number need not hold more.
         highest = max(exp - 2, 3)
-        fixed = Signal(highest + 1 + BASE_BITS, reset_less=True)
+        fixed, early = Signal(highest + 1 + BASE_BITS), Signal(highest + 1 + BASE_BITS, reset_less=True)
         shifted = Cat(Const(0, len(fixed) - size - 1), x.mantissa, 1)
         far = ~at_least(x.exponent, highest + bias - 31) if highest + bias >= 32 else x.zero
         down = (highest + bias - x.exponent)[:5] | far.replicate(5)
-        for n in range(5):
+        for n in range(2):
             shifted = Mux(down[n], shifted[1 << n :], shifted)
-        # exp2 of a negative number takes ~|x|, one added in cycle 1.
-        m.d.sync += fixed.eq(shifted ^ (is_exp2 & x.sign).replicate(len(fixed)))
+        m.d.sync += early.eq(shifted)
+        down_1 = delay(down[2:], 1, "down")
         vast = at_least(x.exponent, bias + exp - 1)
         nan = x.nan | (is_rsqrt & x.sign & ~x.zero)
         inf = (is_exp2 & vast & ~x.sign) | ((is_recip | is_rsqrt) & x.zero)
@@ -104,6 +104,11 @@ class Special(wiring.Component):
 
         # Cycle 1: table address and remainder.
         exp2, recip, rsqrt, sigmoid = functions
+        late: Value = early
+        for n, bit in enumerate(down_1):
+            late = Mux(bit, late[4 << n :], late)
+        # exp2 of a negative number takes ~|x| and one.
+        m.d.comb += fixed.eq(late ^ (exp2 & negative).replicate(len(fixed)))
         fraction = Cat(Const(0, max(0, BASE_BITS - size)), mantissa)[-BASE_BITS:]
         power = Signal(len(fixed) + 1)
         flip = exp2 & negative

@@ -141,6 +141,7 @@ class Control(wiring.Component):
                 "origin": ORIGIN_BITS,
                 "beat": clog2(config.beats),
                 "mask": config.vxm_lanes,
+                **dict.fromkeys(self._uses(args), 1),
             }
         )
         dispatch = Signal()
@@ -174,6 +175,7 @@ class Control(wiring.Component):
         with m.If(dispatch):
             m.d.sync += [getattr(token, n).eq(args[n]) for n in args if n not in ("shift", "mask")]
             m.d.sync += [
+                *(getattr(token, name).eq(used) for name, used in self._uses(args).items()),
                 token.origin.eq(quantise_origin(config.float_format, args["shift"].as_signed())),
                 token.beat.eq(0),
                 Cat(token.mask, later).eq(mask),
@@ -209,14 +211,9 @@ class Control(wiring.Component):
 
     def _goes(self, origin: str, stage: str, token: data.View) -> Value:
         """Whether a token that leaves ``origin`` enters ``stage``."""
-        integer = (token.a == Source.INT32) | (token.a == Source.INT8) | (token.a == Source.ACC)
         uses = {
-            "convert": integer,
-            "multiply": Const(1, 1),
-            "add": token.c != Operand.NONE,
-            "special": token.f != Special.NONE,
-            "multiply2": token.d != Operand.NONE,
-            "quantise": token.q != Quantise.NONE,
+            stage: getattr(token, f"in_{stage}") if stage != "multiply" else Const(1, 1)
+            for stage in list(STAGES)[1:]
         }
         order = list(STAGES)
         if stage != "out":
@@ -230,6 +227,17 @@ class Control(wiring.Component):
         else:
             ends &= ~token.tap
         return ends & (token.to != Destination.NONE)
+
+    @staticmethod
+    def _uses(args: dict[str, Value]) -> dict[str, Value]:
+        """Stages that a chain passes, of those that one may leave out. Its tokens carry them, as they decide by that."""
+        return {
+            "in_convert": Cat(args["a"] == kind for kind in (Source.INT32, Source.INT8, Source.ACC)).any(),
+            "in_add": args["c"] != Operand.NONE,
+            "in_special": args["f"] != Special.NONE,
+            "in_multiply2": args["d"] != Operand.NONE,
+            "in_quantise": args["q"] != Quantise.NONE,
+        }
 
     # What tokens do ------------------------------------------------------------------------------
 

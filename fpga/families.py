@@ -1,0 +1,104 @@
+"""FPGA families: how yosys maps for each, how nextpnr places, what packs a bitstream.
+
+Everything that differs between devices is here and in the primitives (fpga/ecp5.py, ice40.py, gowin.py, clocks.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fpga import cells
+from fpga.cells import Area, count_cells, open_carries
+
+#: ABC maps for the smallest area that keeps every path under this many picoseconds before routing: 75 MHz on an ECP5. Left to
+#: itself it spends LUTs on paths that are not critical. Its script of three rounds saves as much again.
+PERIOD = 13_000
+_SMALLEST = (f"scratchpad -set abc9.D {PERIOD}", "scratchpad -copy abc9.script.flow3 abc9.script")
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of FPGA.
+
+    Parameters
+    ----------
+    name : of the family. sizes : of its cells. synth : yosys commands that map module ``{top}``.
+    constraints : ending of the file of pins. placer : the tool that places and routes, and its arguments.
+    packer : the tool that makes the bitstream, and its arguments. output, bitstream : endings of what the two write.
+    resources : field of Area -> name in nextpnr's report.
+    In arguments ``{pins}``, ``{netlist}``, ``{output}``, ``{bitstream}`` are replaced, and what the board has under ``device``.
+    tidy : what is done to a mapped module; returns the carries that cost a cell of their own.
+    """
+
+    name: str
+    sizes: cells.Sizes
+    synth: tuple[str, ...]
+    constraints: str
+    placer: tuple[str, ...]
+    packer: tuple[str, ...]
+    output: str
+    bitstream: str
+    resources: dict[str, str]
+    tidy: Callable[[dict], int] = field(default=lambda module: 0)
+
+    def count(self, found: dict[str, int], carries: int) -> Area:
+        """Area of a cell count."""
+        return count_cells(self.sizes, found, carries=carries)
+
+
+#: Wide multiplexers (PFUMX, L6MUX21) tie LUTs together; adders and multiplexers are smaller without them. abc9 can give two
+#: wires one name where buses remain (yosys issue 4349).
+ECP5 = Family(
+    "ecp5",
+    cells.ECP5,
+    (
+        *_SMALLEST,
+        "synth_ecp5 -nowidelut -top {top} -run :map_luts",
+        "splitnets",
+        "synth_ecp5 -nowidelut -top {top} -run map_luts:",
+    ),
+    "lpf",
+    (
+        "nextpnr-ecp5",
+        *("--{device}", "--package", "{package}", "--speed", "{speed}", "--lpf", "{pins}"),
+        *("--json", "{netlist}", "--textcfg", "{output}", "--router", "router2"),
+    ),
+    ("ecppack", "--compress", "{output}", "{bitstream}"),
+    "config",
+    "bit",
+    {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"},
+    tidy=open_carries,
+)
+
+ICE40 = Family(
+    "ice40",
+    cells.ICE40,
+    ("synth_ice40 -device u -dsp -abc9 -top {top}",),
+    "pcf",
+    (
+        "nextpnr-ice40",
+        *("--{device}", "--package", "{package}", "--pcf", "{pins}"),
+        *("--json", "{netlist}", "--asc", "{output}"),
+    ),
+    ("icepack", "{output}", "{bitstream}"),
+    "asc",
+    "bin",
+    {"lut": "ICESTORM_LC", "dsp": "ICESTORM_DSP", "bram": "ICESTORM_RAM"},
+)
+
+GOWIN = Family(
+    "gowin",
+    cells.GOWIN,
+    ("synth_gowin -family gw2a -noiopads -nowidelut -top {top}",),
+    "cst",
+    (
+        "nextpnr-himbaechel",
+        *("--device", "{device}", "--vopt", "family={chip}", "--vopt", "cst={pins}"),
+        *("--json", "{netlist}", "--write", "{output}"),
+    ),
+    ("gowin_pack", "-d", "{chip}", "-o", "{bitstream}", "{output}"),
+    "pnr.json",
+    "fs",
+    {"lut": "LUT4", "ff": "DFF", "dsp": "MULT9X9", "bram": "BSRAM"},
+)

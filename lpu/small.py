@@ -1,0 +1,55 @@
+"""Tiles that leave slices out, for FPGAs that do not hold all of them. Standard library only.
+
+Each is a configuration and nothing more: the same slices, fewer of them. What a program may do with them the floorplan says; the
+compiler of models needs an SXM, the kernels of ``lpu bench matmul`` a MEM.
+"""
+
+from __future__ import annotations
+
+from lpu.arch import TileConfig
+from lpu.floorplan import parse_floorplan
+
+SMALL: dict[str, TileConfig] = {
+    c.name: c
+    for c in (
+        # 24,288 LUTs: products, and what one vector lane makes of them (scales, activation functions, quantisation).
+        TileConfig(
+            "vector8",
+            8,
+            1,
+            512,
+            parse_floorplan("host<w0>e0 mem:1024<w0>e0 mxm<e0,w0>e0,w0 vxm<e0>w0"),
+            streams=4,
+            queue_depth=512,
+            vector_fifo=4,
+        ),
+        # 20,736 LUTs and as few flip-flops as LUTs: products.
+        TileConfig(
+            "matrix8",
+            8,
+            1,
+            512,
+            parse_floorplan("host<w0>e0 mem:512<w0>e0 mxm<e0>w0"),
+            streams=4,
+            queue_depth=512,
+            vector_fifo=4,
+        ),
+        # 5,280 LUTs and no LUT RAM: the array, which the host feeds.
+        TileConfig(
+            "matrix4",
+            4,
+            1,
+            256,
+            parse_floorplan("host<w0>e0 mxm<e0>w0"),
+            streams=4,
+            accumulators=2,
+            activations=2,
+            index_registers=2,
+            masks=2,
+            queue_depth=256,
+            loop_depth=1,
+            token_fifo=2,
+            vector_fifo=2,
+        ),
+    )
+}
