@@ -5,10 +5,10 @@ JOBS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint bench docs area model regress faults clean
+.PHONY: help setup demo test lint bench docs bitstream bitstreams area area-check model regress faults clean
 
 help:  ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(READY)  ## Create .venv with every tool and library pinned, and the command .venv/bin/lpu.
 
@@ -39,6 +39,18 @@ bench: $(READY)  ## Print the figures of the README.
 
 docs: $(READY)  ## Write docs/isa.md anew.
 	$(BIN)/python -m lpu.docs
+
+BOARD ?= ulx3s-85f
+bitstream: $(READY)  ## Build the bitstream of BOARD (ulx3s-85f).
+	$(BIN)/lpu build $(BOARD)
+
+bitstreams: $(READY)  ## Build and record every board's bitstream and write the table of the README; hours.
+	for board in $$($(BIN)/python -c 'from fpga.boards import BOARDS; print(*BOARDS)'); do $(BIN)/lpu build $$board --record || exit 1; done
+	$(BIN)/python -m fpga.report
+
+area-check: $(READY)  ## Fail, naming the unit, where area or Fmax is worse than recorded by more than 5 %.
+	$(BIN)/python -m fpga.area --check
+	$(BIN)/python -m fpga.report --check
 
 area: $(READY)  ## Synthesise every slice and the tile for ECP5 and write docs/area.md.
 	$(BIN)/python -m fpga.area

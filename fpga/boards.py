@@ -18,7 +18,6 @@ from fpga import clocks, families
 from fpga.ecp5 import Ecp5
 from fpga.families import Family
 from fpga.gowin import Gowin
-from fpga.ice40 import Ice40
 from fpga.top import BoardTop
 from lpu.arch import TileConfig, load_config
 
@@ -147,18 +146,6 @@ BOARDS: dict[str, Board] = {
             {"device": "GW2A-LV18PG256C8/I7", "chip": "GW2A-18C"},
             lambda config: Gowin(),
             clocks.gowin_pll,
-        ),
-        Board(
-            "icebreaker",
-            "iCEBreaker, iCE40UP5K",
-            families.ICE40,
-            ("icebreaker", "ICEBreakerPlatform"),
-            "matrix4",
-            12,
-            {"device": "up5k", "package": "sg48"},
-            lambda config: Ice40(),
-            clocks.ice40_pll,
-            leds=2,
         ),
     )
 }

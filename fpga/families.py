@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from fpga import cells
 from fpga.cells import Area, count_cells, open_carries
 
-#: ABC maps for the smallest area that keeps every path under this many picoseconds before routing: 75 MHz on an ECP5. Left to
-#: itself it spends LUTs on paths that are not critical. Its script of three rounds saves as much again.
-PERIOD = 13_000
+#: ABC maps for the smallest area that keeps every path under this many picoseconds of its own count, which is what six to eight
+#: LUTs take; routing takes three times as much again. Left to itself it spends LUTs on paths that are not critical. Its script of
+#: three rounds saves as much again.
+PERIOD = 3_800
 _SMALLEST = (f"scratchpad -set abc9.D {PERIOD}", "scratchpad -copy abc9.script.flow3 abc9.script")
 
 
@@ -62,7 +63,7 @@ ECP5 = Family(
     (
         "nextpnr-ecp5",
         *("--{device}", "--package", "{package}", "--speed", "{speed}", "--lpf", "{pins}"),
-        *("--json", "{netlist}", "--textcfg", "{output}", "--router", "router2"),
+        *("--json", "{netlist}", "--textcfg", "{output}"),
     ),
     ("ecppack", "--compress", "{output}", "{bitstream}"),
     "config",

@@ -73,9 +73,22 @@ class HostLink(wiring.Component):
         watch, resetting = Signal(self._patience + 1), Signal(range(RESET_CYCLES + 1))
         collecting = Signal()
 
+        # What decides about a request, known a cycle before it does.
+        repeated, greets, empty = Signal(), Signal(), Signal()
+        starts, writes, to_queue, to_memory, matching = (
+            Signal(name=n) for n in ("starts", "writes", "to_queue", "to_memory", "matching")
+        )
         m.d.sync += [
             final.eq((place + 1)[:9] == reader.length),
             following.eq(reader.sequence == (last + 1)[:8]),
+            repeated.eq(reader.sequence == last),
+            greets.eq(reader.kind == Kind.HELLO),
+            empty.eq(reader.length == 0),
+            starts.eq((op == Op.START) | (op == Op.DESKEW)),
+            writes.eq(op == Op.WRITE),
+            to_memory.eq(space < Space.INDEX),
+            to_queue.eq((space >= Space.QUEUE) & (space < Space.INDEX)),
+            matching.eq((reader.length == 1) & (first == ~image)),
         ]
         with m.If(reader.write & (reader.index == 0)):
             m.d.sync += first.eq(reader.data)
@@ -130,10 +143,10 @@ class HostLink(wiring.Component):
             with m.State("decide"):
                 with m.If(~reader.good):
                     reply(Kind.DAMAGED, number=0)
-                with m.Elif(reader.kind == Kind.HELLO):
+                with m.Elif(greets):
                     m.d.sync += [opened.eq(1), last.eq(reader.sequence)]
                     conclude(Kind.IDENTITY, len(words))
-                with m.Elif(opened & (reader.sequence == last)):
+                with m.Elif(opened & repeated):
                     reply(*kept)
                 with m.Elif(~opened | ~following):
                     reply(Kind.OUT_OF_SEQUENCE)
@@ -142,25 +155,24 @@ class HostLink(wiring.Component):
                     m.next = "act"
             with m.State("act"), m.Switch(reader.kind):
                 with m.Case(Kind.COMMAND):
-                    starts = (op == Op.START) | (op == Op.DESKEW)
-                    with m.If(reader.length == 0):
+                    with m.If(empty):
                         conclude(Kind.UNKNOWN)
                     with m.Elif(starts & ~self.loaded):
                         conclude(Kind.NOT_LOADED)
                     with m.Else():
                         m.next = "feed"
                     # A program that was written to is no longer the one that was loaded; with other queues it is none.
-                    with m.If((op == Op.WRITE) & loading):
+                    with m.If(writes & loading):
                         m.d.sync += image.eq(reader.payload_crc)
-                    with m.Elif((op == Op.WRITE) & (space < Space.INDEX)):
+                    with m.Elif(writes & to_memory):
                         m.d.sync += known.eq(0)
-                        with m.If(space >= Space.QUEUE):
+                        with m.If(to_queue):
                             m.d.sync += self.loaded.eq(0)
                 with m.Case(Kind.BEGIN):
                     m.d.sync += [loading.eq(1), self.loaded.eq(0), known.eq(0), image.eq(FRESH)]
                     conclude(Kind.DONE)
                 with m.Case(Kind.FINISH):
-                    right = loading & (reader.length == 1) & (first == ~image)
+                    right = loading & matching
                     m.d.sync += [loading.eq(0), self.loaded.eq(right), known.eq(right)]
                     conclude(Mux(right, Kind.DONE, Kind.MISMATCH))
                 with m.Case(Kind.RESET):

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from lpu.arch import TileConfig, clog2
@@ -23,6 +23,7 @@ from lpu.isa import (
     queue_names,
 )
 from lpu.timing import INDEX_VISIBLE, LOOP_CYCLES, SYNC_CYCLES
+from rtl.queue_memory import QueueMemory
 from rtl.sram import RegisterFile
 from rtl.streams import instruction_port, load_bus
 
@@ -32,8 +33,6 @@ START_LATENCY = 4
 NOTIFY_LATENCY = SYNC_CYCLES - 2
 #: Load bus space of queue 0.
 QUEUE_SPACE = 64
-#: Queues of no more words than this live in LUT RAM, so that small devices keep their block RAM for weights.
-LUT_RAM_WORDS = 64
 HALT, NOP, LOOP, SYNC, NOTIFY = range(5)
 _COUNT_END = OP_BITS + GAP_BITS + COUNT_BITS
 
@@ -105,50 +104,6 @@ def _reaches(m: Module, value: Value, limits: list[int]) -> dict[int, Signal]:
         m.d.comb += found[b].eq(Cat(value[b:high], *above).any())
         high = b
     return found
-
-
-class QueueMemory(wiring.Component):
-    """Words of one queue, written 32 bits at a time.
-
-    ``data`` is the word at the ``address`` of one cycle before; it holds while ``enable`` is clear.
-
-    Members
-    -------
-    bus : In. enable, address : In. data : Out.
-    """
-
-    def __init__(self, *, space: int, width: int, depth: int):
-        self._space, self._depth, self._width = space, depth, width
-        super().__init__(
-            {"bus": In(load_bus()), "enable": In(1), "address": In(clog2(depth)), "data": Out(width)}
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        hit = Signal()
-        m.d.comb += hit.eq(self.bus.write & (self.bus.space == self._space))
-        for n, low in enumerate(range(0, self._width, 32)):
-            bits = min(32, self._width - low)
-            m.submodules[f"part{n}"] = part = memory.Memory(
-                shape=bits, depth=self._depth, init=[], attrs={"no_rw_check": 1}
-            )
-            write = part.write_port()
-            m.d.comb += [
-                write.en.eq(hit & (self.bus.word == n)),
-                write.addr.eq(self.bus.entry),
-                write.data.eq(self.bus.data),
-            ]
-            data = self.data[low : low + bits]
-            if self._depth > LUT_RAM_WORDS:
-                read = part.read_port()
-                m.d.comb += [read.en.eq(self.enable), read.addr.eq(self.address), data.eq(read.data)]
-            else:
-                read = part.read_port(domain="comb")
-                held = Signal(bits, reset_less=True)
-                with m.If(self.enable):
-                    m.d.sync += held.eq(read.data)
-                m.d.comb += [read.addr.eq(self.address), data.eq(held)]
-        return m
 
 
 class Queue(wiring.Component):

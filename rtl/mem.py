@@ -89,13 +89,14 @@ class Mem(wiring.Component):
         reading, read_missing, port = self._reads(m, bank, hop.inject0, load_read, load_address, load_lane)
         writing, write_missing = self._writes(m, bank, load_write, load_address, load_lane, load_data)
 
-        # Addresses are compared two bits at a time, and the rest of it is done in the next cycle.
+        # Addresses are compared two bits at a time, an odd one with what asks, and the rest of it is done in the next cycle.
         collisions = []
         for n, sram in enumerate(bank):
             read, write = sram.read_address, sram.write_address
-            pairs = [read[b : b + 2] == write[b : b + 2] for b in range(0, len(read), 2)]
+            odd = len(read) % 2
+            pairs = [read[b : b + 2] == write[b : b + 2] for b in range(odd, len(read), 2)]
             same = Signal(1 + len(pairs), name=f"same{n}", reset_less=True)
-            m.d.sync += same.eq(Cat(reading & writing[n], pairs))
+            m.d.sync += same.eq(Cat(reading & writing[n] & (read[:odd] == write[:odd]), pairs))
             collisions.append(same.all())
         report(
             m,

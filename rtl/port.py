@@ -56,11 +56,11 @@ def spaces(config: TileConfig) -> list[tuple[int, int, int, bool, bool]]:
 
 
 class Port(wiring.Component):
-    """Host command interpreter.
+    """Host command interpreter: docs/architecture.md, "Host port".
 
-    Elastic at both ends; one command at a time, one data word of a WRITE a cycle. Everything towards the tile comes
-    from registers. Commands, answers and status codes are those of docs/architecture.md, "Host port". After reset, and
-    for CLEAR when the queues have stood still for ``settle_cycles``, zeros are written to index registers and lane masks.
+    Elastic at both ends; one command at a time, one data word of a WRITE a cycle. Everything towards the tile comes from
+    registers. After reset, and for CLEAR when the queues have stood still for ``settle_cycles``, zeros are written to index
+    registers and lane masks.
 
     Parameters
     ----------
@@ -73,10 +73,9 @@ class Port(wiring.Component):
     start : Out, strobe; ``start_entry`` : Out, queue word; with links also ``timed`` : Out, and ``moment`` : Out, the chip time
     to start at. time : In, chip time, with links. halt : Out, strobe for the queues. clear : Out, strobe for
     FIFOs and status.
-    busy : In, a program runs; set from the cycle after ``start``.
-    status : In, status words 0 to 5 (flags, violation, violation cycle, cycles low and high, passes).
-    tokens_in : Out, 16-bit stream to the token input FIFO. tokens_out : In, 16-bit stream from the token output FIFO.
-    vectors_in, vectors_out : the same with 32-bit words of vectors, lane 0 first; only whole vectors are transferred.
+    busy : In, a program runs; set from the cycle after ``start``. status : In, status words 0 to 5.
+    tokens_in, tokens_out : Out and In, 16-bit streams to and from the token FIFOs.
+    vectors_in, vectors_out : the same with 32-bit words, lane 0 first; only whole vectors are transferred.
     tokens_waiting_in, tokens_waiting_out, vectors_waiting_in, vectors_waiting_out : In, FIFO levels in entries.
     """
 
@@ -117,11 +116,12 @@ class Port(wiring.Component):
         status = Signal(3)
         answer = Signal(16)  # data words of the answer still to be sent
         sent = Signal(4)  # of them sent, for PING and status words
+        place = Signal(4)  # the status word to be sent
         accept = Signal(16)  # arguments still to be passed on, the rest is dropped
         entry, word = Signal(24), Signal(6)
         whole = Signal()
-        # Whether the three counters are zero, in registers: what they decide reaches far.
-        counted, answered, refusing = Signal(), Signal(), Signal()
+        # Whether the counters are zero, in registers: what they decide reaches far.
+        counted, answered, refusing, crowded = Signal(), Signal(), Signal(), Signal()
 
         # The space it names, looked up in the cycle after the header.
         known, writable, readable = Signal(), Signal(), Signal()
@@ -145,8 +145,7 @@ class Port(wiring.Component):
             fills.eq(op == TOKENS_IN),
         ]
 
-        # Words from the start entry to the end of the space; sizes are few, so each is a shift and an add.
-        # A count of 16 bits has room where 2**16 entries are left.
+        # Words from there to the end of the space, by shifts and adds. A count of 16 bits has room where 2**16 entries are left.
         left, room = Signal(25), Signal(24)
         start_past, plenty = Signal(), Signal()
         m.d.sync += plenty.eq(left[16:].any())
@@ -253,14 +252,11 @@ class Port(wiring.Component):
                             if config.ports:
                                 m.d.sync += self.timed.eq(0)
                     with m.Case(TOKENS_IN):
-                        m.d.sync += accept.eq(count)
-                        with m.If(count > token_room):
-                            m.d.sync += [status.eq(NO_ROOM), accept.eq(0)]
+                        m.d.sync += [accept.eq(count), crowded.eq(count > token_room)]
                         m.next = "weigh"
                     with m.Case(VECTORS_IN):
                         m.d.sync += accept.eq(count >> lanes_log << lanes_log)
-                        with m.If((count >> lanes_log) > vector_room):
-                            m.d.sync += [status.eq(NO_ROOM), accept.eq(0)]
+                        m.d.sync += crowded.eq((count >> lanes_log) > vector_room)
                         m.next = "weigh"
                     with m.Case(TOKENS_OUT):
                         enough = count <= self.tokens_waiting_out
@@ -336,7 +332,9 @@ class Port(wiring.Component):
                     m.d.sync += [count.eq(count - 1), counted.eq(count == 1), whole.eq(complete)]
                     advance()
             with m.State("weigh"):
-                m.d.sync += [counted.eq(count == 0), refusing.eq(accept == 0)]
+                m.d.sync += [counted.eq(count == 0), refusing.eq(crowded | (accept == 0))]
+                with m.If(crowded):
+                    m.d.sync += status.eq(NO_ROOM)
                 m.next = "fill"
             with m.State("fill"):
                 with m.If(counted):  # noqa: SIM117
@@ -367,11 +365,11 @@ class Port(wiring.Component):
                 with m.If(answered):
                     m.next = "header"
                 with m.Elif(pings):
-                    m.d.sync += value.eq(greeting[sent])
+                    m.d.sync += value.eq(greeting[sent[:2]])
                     m.next = "value"
                 with m.Elif(reads & is_status):
-                    m.d.sync += value.eq(status_words[(entry + sent)[:4]])
-                    m.next = "value"
+                    m.d.sync += place.eq(entry + sent)
+                    m.next = "look"
                 with m.Elif(reads):
                     m.d.comb += strobe_read.eq(1)
                     m.d.sync += wait.eq(0)
@@ -385,6 +383,9 @@ class Port(wiring.Component):
                     m.next = "value"
                 with m.Else():
                     m.d.sync += [take_token.eq(takes), take_vector.eq(~takes)]
+            with m.State("look"):
+                m.d.sync += value.eq(status_words[place])
+                m.next = "value"
             with m.State("fetch"):
                 m.d.sync += wait.eq(wait + 1)
                 with m.If(wait == READ_LATENCY):

@@ -34,7 +34,7 @@ def command(
     record: bool,
     json_path: str | None,
 ) -> None:
-    """Build a bitstream with open tools.
+    """Build a bitstream for an FPGA board.
 
     Everything lies in build/BOARD; what did not change is not done again. Exit code 1 if no placement reaches the clock: the
     bitstream is there, but the tile would run too fast for it.
