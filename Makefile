@@ -40,8 +40,8 @@ bench: $(READY)  ## Print the figures of the README.
 docs: $(READY)  ## Write docs/isa.md anew.
 	$(BIN)/python -m lpu.docs
 
-BOARD ?= ulx3s-85f
-bitstream: $(READY)  ## Build the bitstream of BOARD (ulx3s-85f).
+BOARD ?= ulx3s-25f
+bitstream: $(READY)  ## Build the bitstream of BOARD (ulx3s-25f).
 	$(BIN)/lpu build $(BOARD)
 
 bitstreams: $(READY)  ## Build and record every board's bitstream and write the table of the README; hours.

@@ -115,17 +115,6 @@ BOARDS: dict[str, Board] = {
     b.name: b
     for b in (
         Board(
-            "ulx3s-85f",
-            "ULX3S, LFE5U-85F",
-            families.ECP5,
-            ("ulx3s", "ULX3S_85F_Platform"),
-            "ecp5-85f",
-            60,
-            {"device": "85k", "package": "CABGA381", "speed": "6"},
-            _ecp5("85f"),
-            clocks.ecp5_pll,
-        ),
-        Board(
             "ulx3s-25f",
             "ULX3S, LFE5U-25F",
             families.ECP5,
@@ -146,6 +135,17 @@ BOARDS: dict[str, Board] = {
             {"device": "GW2A-LV18PG256C8/I7", "chip": "GW2A-18C"},
             lambda config: Gowin(),
             clocks.gowin_pll,
+        ),
+        Board(
+            "ulx3s-85f",
+            "ULX3S, LFE5U-85F",
+            families.ECP5,
+            ("ulx3s", "ULX3S_85F_Platform"),
+            "ecp5-85f",
+            60,
+            {"device": "85k", "package": "CABGA381", "speed": "6"},
+            _ecp5("85f"),
+            clocks.ecp5_pll,
         ),
     )
 }

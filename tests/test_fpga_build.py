@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_an_error(tmp_path):
 
 
 def test_unknown_boards(capsys):
-    with pytest.raises(BoardError, match="no board 'ulx4s': use ulx3s-85f, ulx3s-25f"):
+    with pytest.raises(BoardError, match="no board 'ulx4s': use ulx3s-25f, tangprimer20k"):
         board_of("ulx4s")
     assert "no board 'ulx4s'" in refused(capsys, "build", "ulx4s")
     assert "leave out --clock" in refused(capsys, "build", "ulx3s-25f", "--record", "--clock", 50)
