@@ -45,8 +45,7 @@ bitstream: $(READY)  ## Build the bitstream of BOARD (ulx3s-25f).
 	$(BIN)/lpu build $(BOARD)
 
 bitstreams: $(READY)  ## Build and record every board's bitstream and write the table of the README; hours.
-	for board in $$($(BIN)/python -c 'from fpga.boards import BOARDS; print(*BOARDS)'); do $(BIN)/lpu build $$board --record || exit 1; done
-	$(BIN)/python -m fpga.report
+	for board in $$($(BIN)/python -c 'from fpga.boards import BOARDS; print(*BOARDS)'); do $(BIN)/lpu build $$board --record && $(BIN)/python -m fpga.report || exit 1; done
 
 area-check: $(READY)  ## Fail, naming the unit, where area or Fmax is worse than recorded by more than 5 %.
 	$(BIN)/python -m fpga.area --check

@@ -15,7 +15,8 @@ from pathlib import Path
 from fpga.cells import Area
 from fpga.ecp5 import DEVICES, Ecp5
 from fpga.synth import areas
-from fpga.yosys import SynthesisError, yosys_version
+from fpga.tools import ToolError
+from fpga.yosys import yosys_version
 from lpu.arch import PRESETS, TileConfig
 from lpu.isa import queue_names
 from rtl.tile import Tile
@@ -83,7 +84,7 @@ class Report:
 
 
 def measure(preset: str, *, progress=lambda text: None) -> Report:
-    """Synthesises a preset's tile for its device. Raises SynthesisError."""
+    """Synthesises a preset's tile for its device. Raises ToolError."""
     config, device = PRESETS[preset], TARGETS[preset]
     platform = Ecp5.for_config(config, device)
     parts = areas(
@@ -170,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for preset in options.presets or TARGETS:
             reports.append(measure(preset, progress=lambda text: print(text, file=sys.stderr, flush=True)))
-    except SynthesisError as error:
+    except ToolError as error:
         print(error, file=sys.stderr)
         return 1
     if options.json:

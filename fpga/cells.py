@@ -30,7 +30,7 @@ class Area:
 
 
 #: Cell -> kind of resource and how many of it. "lut", "ff" ... are fields of Area; carry and lutram count as LUTs as well.
-Sizes = dict[str, tuple[str, float]]
+Sizes = dict[str, tuple[str, int]]
 
 #: A carry cell takes the places of two LUTs, a 16 x 4 LUT RAM those of six: four hold the bits, the write port blocks two.
 ECP5: Sizes = {
@@ -82,7 +82,7 @@ def count_cells(sizes: Sizes, cells: dict[str, int], *, carries: int = 0) -> Are
         if kind not in sizes:
             raise CellError(f"area of cell {kind} is not known: add it to fpga/cells.py")
         resource, each = sizes[kind]
-        found[resource] += int(each * number)
+        found[resource] += each * number
     del found[""]
     found["lut"] += found["carry"] + found["lutram"]
     return Area(**found)

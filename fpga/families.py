@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from fpga import cells
 from fpga.cells import Area, count_cells, open_carries
 
-#: ABC maps for the smallest area that keeps every path under this many picoseconds of its own count, which is what six to eight
-#: LUTs take; routing takes three times as much again. Left to itself it spends LUTs on paths that are not critical. Its script of
-#: three rounds saves as much again.
+#: ABC maps for the smallest area that keeps every path under this many picoseconds of its own count, six to eight LUTs; routing
+#: is not in it. Left to itself it spends LUTs on paths that are not critical. Its script of three rounds saves as much again.
 PERIOD = 3_800
 _SMALLEST = (f"scratchpad -set abc9.D {PERIOD}", "scratchpad -copy abc9.script.flow3 abc9.script")
 

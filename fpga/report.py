@@ -14,17 +14,16 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from fpga.area import NOISE, TOLERANCE
+from fpga.area import NOISE, REPORTS, TOLERANCE
 from fpga.boards import BOARDS
 from fpga.build import ROOT, Build
 from fpga.cells import Area
 from fpga.tools import ToolError
 
-REPORTS = ROOT / "fpga" / "reports"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- boards: python -m fpga.report -->\n", "<!-- end of boards -->\n"
 
-#: What others have published: system, device, figures, source.
+#: What others have published: system, device, size and clock, speed.
 PEERS = (
     (
         "sohaiberrabii/tpu, 8 x 8 int8",

@@ -6,7 +6,7 @@ time ever.
 
 from __future__ import annotations
 
-import resource
+import os
 import shutil
 import subprocess
 import sys
@@ -75,17 +75,10 @@ def run_tool(tool: str, arguments: list[str], folder: Path, log: str) -> Run:
     started = time.perf_counter()
     with (folder / log).open("w") as file:
         process = subprocess.Popen([*command(tool), *arguments], cwd=folder, stdout=file, stderr=file)
-        _, status, usage = _wait(process)
-    if status:
+        # The way to learn what one child has used.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         tail = "\n".join((folder / log).read_text(errors="replace").splitlines()[-15:])
         raise ToolError(f"{tool} failed (log {folder / log}):\n{tail}")
     return Run(time.perf_counter() - started, usage.ru_maxrss // 1024)
-
-
-def _wait(process: subprocess.Popen) -> tuple[int, int, resource.struct_rusage]:
-    """Waits for a process. Returns its number, its exit status and what it used."""
-    import os
-
-    pid, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return pid, process.returncode, usage

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fpga.tools import Run, ToolError, run_tool, version
+from fpga.tools import Run, run_tool, version
 
 #: Where netlists and statistics are kept.
 CACHE = Path(__file__).resolve().parent.parent / "build" / "synth"
-#: yosys refused a netlist, or there is none.
-SynthesisError = ToolError
 
 
 def yosys_version() -> str:
@@ -18,7 +16,7 @@ def yosys_version() -> str:
 
 
 def run_yosys(script: str, *, name: str, folder: Path = CACHE) -> Run:
-    """Runs a script in ``folder`` (its paths are relative to that). Raises SynthesisError with the log's end."""
+    """Runs a script in ``folder`` (its paths are relative to that). Raises ToolError with the log's end."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.ys").write_text(script)
     return run_tool("yosys", ["-q", "-s", f"{name}.ys"], folder, f"{name}.log")

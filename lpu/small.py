@@ -12,7 +12,7 @@ from lpu.floorplan import parse_floorplan
 SMALL: dict[str, TileConfig] = {
     c.name: c
     for c in (
-        # 24,288 LUTs: products, and what one vector lane makes of them (scales, activation functions, quantisation).
+        # Products, and what one vector lane makes of them (scales, activation functions, quantisation).
         TileConfig(
             "vector8",
             8,
@@ -23,7 +23,7 @@ SMALL: dict[str, TileConfig] = {
             queue_depth=512,
             vector_fifo=4,
         ),
-        # 20,736 LUTs and as few flip-flops as LUTs: products.
+        # Products; for FPGAs of some 20,000 LUTs.
         TileConfig(
             "matrix8",
             8,
@@ -34,7 +34,7 @@ SMALL: dict[str, TileConfig] = {
             queue_depth=512,
             vector_fifo=4,
         ),
-        # 5,280 LUTs and no LUT RAM: the array, which the host feeds.
+        # The array, which the host feeds: the least that computes.
         TileConfig(
             "matrix4",
             4,

@@ -76,7 +76,7 @@ class Special(wiring.Component):
                 value = later
             return value
 
-        # Cycle 0: |x| as a fixed point number of 20 fraction bits, for exp2 and sigmoid; special operands.
+        # Cycle 0: |x| as a fixed point number of 20 fraction bits, for exp2 and sigmoid, is begun; special operands.
         x = Fields(fmt, self.i)
         is_exp2, is_recip, is_rsqrt, is_sigmoid = (
             self.function == f for f in (Function.EXP2, Function.RECIP, Function.RSQRT, Function.SIGMOID)
@@ -102,7 +102,7 @@ class Special(wiring.Component):
         above_one = delay(at_least(x.exponent, bias), 1, "above_one")
         saturated = delay(is_sigmoid & at_least(x.exponent, bias + 4), 1, "saturated")
 
-        # Cycle 1: table address and remainder.
+        # Cycle 1: the fixed point number is shifted to its place; table address and remainder.
         exp2, recip, rsqrt, sigmoid = functions
         late: Value = early
         for n, bit in enumerate(down_1):

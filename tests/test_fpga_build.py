@@ -24,8 +24,8 @@ def test_a_small_tile_becomes_a_bitstream(tmp_path):
     told = []
     found = Build(SMALL, root=tmp_path, tell=told.append).run()
     assert {"elaborating", "placing and routing, seed 1", "packing"} <= set(told)
-    assert found["config"] == "matrix4" and found["meets_clock"] == (found["fmax_mhz"] >= 75)
-    assert found["fmax_mhz"] == found["seeds"][0]["fmax_mhz"] > 40
+    assert found["config"] == "matrix4" and found["meets_clock"]
+    assert found["fmax_mhz"] == found["seeds"][0]["fmax_mhz"] >= 75
     assert found["dsp"] == {"used": 16, "capacity": 28}
     assert found["lut"]["used"] < 0.3 * found["lut"]["capacity"]
     assert {"host", "tile.mxm0", "tile.mxm0_passes"} <= set(found["parts"])

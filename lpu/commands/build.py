@@ -43,7 +43,8 @@ def command(
     import json
 
     from fpga.boards import board_of
-    from fpga.build import ROOT, Build
+    from fpga.build import Build
+    from fpga.report import REPORTS
     from lpu.commands.options import report
     from lpu.commands.progress import progress
 
@@ -67,8 +68,7 @@ def command(
         found |= machine_figures(target.tile)
     build.write(found)
     if record:
-        path = ROOT / "fpga" / "reports" / f"{target.name}.json"
-        path.write_text(json.dumps(found, indent=1) + "\n")
+        (REPORTS / f"{target.name}.json").write_text(json.dumps(found, indent=1) + "\n")
     if json_path is not None:
         report(found, json_path)
     else:
