@@ -25,13 +25,13 @@ def join(
 ) -> tuple[dict, dict[str, Mapped]]:
     """A mapped netlist as yosys' JSON has it, and what it was made of: each part by its path below the top.
 
-    ``text``: RTLIL of all modules. ``inner``: modules below the top that are cut as well. ``progress`` is called with each part's
-    path before it is mapped. The top's own modules stay in its netlist.
+    ``text``: RTLIL of all modules. ``inner``: modules below the top that are cut too; then the top's other modules, pins and
+    clock, stay in its netlist. Without any, the top is cut. ``progress`` is called with each part's path before it is mapped.
     """
     every: dict[str, dict] = {}
     parts: dict[str, Mapped] = {}
     for module in (top, *inner):
-        for part in split(text, module, inner if module == top else None):
+        for part in split(text, module, (inner or None) if module == top else None):
             name = module if part.pins is None else f"{module}.{part.name}"
             # A module that is cut itself comes as it is, whatever is tied to its ports.
             if name in inner and part.pins is not None:
@@ -43,8 +43,8 @@ def join(
             if part.pins is None:
                 every[module] = netlist
                 continue
-            every[f"{name} (mapped)"] = netlist
-            every[part.source] = _socket(f"{name} (mapped)", part.pins, netlist)
+            every[f"{name}.mapped"] = netlist
+            every[part.source] = _socket(f"{name}.mapped", part.pins, netlist)
     every[top]["attributes"] = {"top": "1".zfill(32)}
     return {"creator": "fpga.join", "modules": every}, parts
 

@@ -51,7 +51,8 @@ def _model(cell: str, texts: list[str]) -> str:
 def netlist_verilog(component, family: Family, platform) -> str:
     """Verilog of a component as it is placed: mapped part by part, joined, on models of the cells. Top module ``top``."""
     text = netlist(component, name="top", platform=platform)
-    whole, _ = join(text, "top", family)
+    whole, parts = join(text, "top", family)
+    assert len(parts) > 1, "a netlist of one part would show nothing of joining"
     for module in whole["modules"].values():
         for cell in module["cells"].values():
             ways, pins = cell["port_directions"], cell["connections"]
