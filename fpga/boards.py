@@ -18,6 +18,7 @@ from fpga import clocks, families
 from fpga.ecp5 import Ecp5
 from fpga.families import Family
 from fpga.gowin import Gowin
+from fpga.ice40 import Ice40
 from fpga.top import BoardTop
 from lpu.arch import TileConfig, load_config
 
@@ -146,6 +147,18 @@ BOARDS: dict[str, Board] = {
             {"device": "85k", "package": "CABGA381", "speed": "6"},
             _ecp5("85f"),
             clocks.ecp5_pll,
+        ),
+        Board(
+            "icebreaker",
+            "iCEBreaker, iCE40UP5K",
+            families.ICE40,
+            ("icebreaker", "ICEBreakerPlatform"),
+            "matrix2",
+            24,
+            {"device": "up5k", "package": "sg48"},
+            lambda config: Ice40(),
+            clocks.ice40_pll,
+            leds=2,
         ),
     )
 }

@@ -14,7 +14,10 @@ from fpga.cells import Area, count_cells, open_carries
 #: ABC maps for the smallest area that keeps every path under this many picoseconds of its own count, six to eight LUTs; routing
 #: is not in it. Left to itself it spends LUTs on paths that are not critical. Its script of three rounds saves as much again.
 PERIOD = 3_800
-_SMALLEST = (f"scratchpad -set abc9.D {PERIOD}", "scratchpad -copy abc9.script.flow3 abc9.script")
+
+
+def _smallest(period: int) -> tuple[str, str]:
+    return f"scratchpad -set abc9.D {period}", "scratchpad -copy abc9.script.flow3 abc9.script"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ ECP5 = Family(
     "ecp5",
     cells.ECP5,
     (
-        *_SMALLEST,
+        *_smallest(PERIOD),
         "synth_ecp5 -nowidelut -top {top} -run :map_luts",
         "splitnets",
         "synth_ecp5 -nowidelut -top {top} -run map_luts:",
@@ -71,10 +74,27 @@ ECP5 = Family(
     tidy=open_carries,
 )
 
+#: A tile of eight cells has one clock enable and one reset: those of few flip-flops become logic, so that tiles fill up.
+_ICE40_FLIP_FLOPS = (
+    "-cell $_DFF_?_ 0 -cell $_DFFE_?P_ 0 -cell $_DFF_?P?_ 0 -cell $_DFFE_?P?P_ 0 -cell $_SDFF_?P?_ 0"
+    " -cell $_SDFFCE_?P?P_ 0 -cell $_DLATCH_?_ x"
+)
+
 ICE40 = Family(
     "ice40",
     cells.ICE40,
-    ("synth_ice40 -device u -dsp -abc9 -top {top}",),
+    # An UltraPlus is filled to the brim before it is fast.
+    (
+        *_smallest(60_000),
+        "synth_ice40 -device u -dsp -top {top} -run :map_ffs",
+        "simplemap",
+        f"dfflegalize {_ICE40_FLIP_FLOPS} -mince 8 -minsrst 8",
+        "techmap -map +/ice40/ff_map.v",
+        "opt_expr -mux_undef",
+        "simplemap",
+        "ice40_opt -full",
+        "synth_ice40 -device u -dsp -top {top} -run map_luts:",
+    ),
     "pcf",
     (
         "nextpnr-ice40",

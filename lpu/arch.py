@@ -75,7 +75,7 @@ class TileConfig:
 
     Parameters
     ----------
-    lanes : vector length L; rows and columns of the array. A power of two, 4 to 64.
+    lanes : vector length L; rows and columns of the array. A power of two, 2 to 64.
     vxm_lanes : vector lanes of the VXM; divides ``lanes``; a vector then takes ``lanes / vxm_lanes`` beats.
     streams : byte streams in each direction, a multiple of four.
     contexts : weight sets resident in each array.
@@ -85,7 +85,7 @@ class TileConfig:
     permute_maps : lane maps of each SXM.
     reduce_accumulators : running scalars of each SXM's reducer.
     index_registers : X registers, X0 reading as zero. masks : lane masks, mask 0 being all lanes.
-    queue_depth : instruction words of each queue. loop_depth : nesting of LOOP.
+    queue_depth : instruction words of each queue. loop_depth : nesting of LOOP; 0: there is no LOOP.
     token_fifo, vector_fifo : entries of the host port's FIFOs, each way.
     link_width : wires of a link in each direction, clock not counted: 8, 9, 12, 18 or 24.
     """
@@ -112,7 +112,7 @@ class TileConfig:
     link_width: int = 8
 
     def __post_init__(self) -> None:
-        _power("lanes", self.lanes, 4, 64)
+        _power("lanes", self.lanes, 2, 64)
         _power("vxm_lanes", self.vxm_lanes, 1, self.lanes)
         _power("contexts", self.contexts, 2, 1 << 14)
         _power("accumulators", self.accumulators, 2, 64)
@@ -124,8 +124,8 @@ class TileConfig:
         _power("index_registers", self.index_registers, 2, 8)
         _power("masks", self.masks, 2, 16)
         _power("queue_depth", self.queue_depth, 16, 1 << 14)
-        _power("token_fifo", self.token_fifo, 2, 1 << 10)
-        _power("vector_fifo", self.vector_fifo, 2, 1 << 10)
+        _power("token_fifo", self.token_fifo, 1, 1 << 10)
+        _power("vector_fifo", self.vector_fifo, 1, 1 << 10)
         if self.streams % 4 or not 4 <= self.streams <= 32:
             raise ConfigError(
                 f"streams={self.streams}: use a multiple of 4 from 4 to 32 (four byte streams carry one word)"
@@ -134,8 +134,8 @@ class TileConfig:
             raise ConfigError(
                 f"link_width={self.link_width}: use one of {', '.join(map(str, LINK_WIDTHS))}, which divide a flit of 72 bits"
             )
-        if not 1 <= self.loop_depth <= 4:
-            raise ConfigError(f"loop_depth={self.loop_depth}: use 1 to 4")
+        if not 0 <= self.loop_depth <= 4:
+            raise ConfigError(f"loop_depth={self.loop_depth}: use 0 to 4")
         if not 2 <= len(self.floorplan) <= 32:
             raise ConfigError(f"floorplan of {len(self.floorplan)} slices: use 2 to 32")
         for spec, name in zip(self.floorplan, self.slice_names, strict=True):
@@ -161,6 +161,11 @@ class TileConfig:
     def beats(self) -> int:
         """Cycles for which a vector occupies a VXM unit: lanes / vxm_lanes."""
         return self.lanes // self.vxm_lanes
+
+    @property
+    def weight_group(self) -> int:
+        """Columns of the array whose weights lie in one word of SRAM: four bytes, or all there are."""
+        return min(4, self.lanes)
 
     @property
     def words(self) -> int:

@@ -175,14 +175,15 @@ def layout(config: TileConfig, queue: str) -> Layout:
                 fields[op.name][f.name] = (here, width)
                 here += width
         end = max(end, here)
-    for op in CONTROL:
+    control = [op for op in CONTROL if config.loop_depth or op.name != "LOOP"]
+    for op in control:
         here, fields[op.name] = CONTROL_BITS, {}
         for f in op.fields:
             width = f.width(config, spec)
             fields[op.name][f.name] = (here, width)
             here += width
         end = max(end, here)
-    return Layout(queue, end, tuple(slots), fields, {op.name: op for op in (*CONTROL, *unit.ops)})
+    return Layout(queue, end, tuple(slots), fields, {op.name: op for op in (*control, *unit.ops)})
 
 
 def encode(config: TileConfig, queue: str, instruction: Instruction) -> int:

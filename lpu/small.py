@@ -34,7 +34,24 @@ SMALL: dict[str, TileConfig] = {
             queue_depth=512,
             vector_fifo=4,
         ),
-        # The array, which the host feeds: the least that computes.
+        # The least that computes: the array, which the host feeds, and nothing that an iCE40 would build of flip-flops.
+        TileConfig(
+            "matrix2",
+            2,
+            1,
+            1024,
+            parse_floorplan("host<w0>e0 mxm<e0>w0"),
+            streams=4,
+            accumulators=2,
+            activations=2,
+            index_registers=2,
+            masks=2,
+            queue_depth=256,
+            loop_depth=0,
+            token_fifo=1,
+            vector_fifo=1,
+        ),
+        # The same with four lanes.
         TileConfig(
             "matrix4",
             4,

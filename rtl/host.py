@@ -70,6 +70,8 @@ class Fifo(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        if self._depth == 1:
+            return self._single(m)
         m.submodules.words = words = RegisterFile(
             depth=self._depth, width=self._width, granularity=self._granularity
         )
@@ -88,6 +90,19 @@ class Fifo(wiring.Component):
             m.d.sync += self.level.eq(self.level - 1)
         with m.If(self.clear):
             m.d.sync += [newest.eq(0), oldest.eq(0), self.level.eq(0)]
+        return m
+
+    def _single(self, m: Module) -> Module:
+        """A FIFO of one word: a register."""
+        word = Signal(data.ArrayLayout(self._granularity, self._width // self._granularity), reset_less=True)
+        m.d.comb += self.read_data.eq(word)
+        for n, enable in enumerate(self.write):
+            with m.If(enable):
+                m.d.sync += word[n].eq(self.write_data.word_select(n, self._granularity))
+        with m.If(self.add | self.remove):
+            m.d.sync += self.level.eq(self.add)
+        with m.If(self.clear):
+            m.d.sync += self.level.eq(0)
         return m
 
 

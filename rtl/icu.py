@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,6 +18,7 @@ from lpu.isa import (
     INTERVAL_BITS,
     LOOP_COUNT_BITS,
     LOOP_INDEX,
+    LOOP_STEP_BITS,
     OP_BITS,
     layout,
     queue_names,
@@ -150,9 +151,10 @@ class Queue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pc_bits, levels = clog2(self._config.queue_depth), self._config.loop_depth
+        # Without loops the layout has no LOOP, and nothing of what follows it is built.
         loop = {
             name: slice(offset, offset + width)
-            for name, (offset, width) in self._layout.fields["LOOP"].items()
+            for name, (offset, width) in self._layout.fields.get("LOOP", {}).items()
         }
 
         m.submodules.memory = words = QueueMemory(
@@ -179,13 +181,16 @@ class Queue(wiring.Component):
         m.d.comb += [
             words.enable.eq(advance),
             words.address.eq(pc),
-            at_end.eq(live[0] & (pc == last[0])),
-            again.eq(at_end & (left[0] != 1)),
-            leave.eq(at_end & (left[0] == 1)),
         ]
+        if levels:
+            m.d.comb += [
+                at_end.eq(live[0] & (pc == last[0])),
+                again.eq(at_end & (left[0] != 1)),
+                leave.eq(at_end & (left[0] == 1)),
+            ]
         with m.If(advance):
             m.d.sync += [
-                pc.eq(Mux(again, first[0], pc + 1)),
+                pc.eq(Mux(again, first[0], pc + 1) if levels else pc + 1),
                 Cat(fetched_pc, fetched_again, fetched_leave, fetched_valid).eq(
                     Cat(pc, again, leave, self.running)
                 ),
@@ -198,7 +203,7 @@ class Queue(wiring.Component):
         # LOOP and its index are decoded on the way into the head.
         slots = self._layout.slots
         is_loop, select0 = Signal(), Signal(INDEX_BITS, reset_less=True)
-        coming = words.data[:OP_BITS] == LOOP
+        coming = (words.data[:OP_BITS] == LOOP) if levels else Const(0, 1)
         own = words.data[slots[0].index_offset :][:INDEX_BITS] if slots else 0
         # Likewise whether it dispatches once, whether no gap follows, and whether LOOP's count is at least one.
         single, close, looping = (Signal(name=n, reset_less=True) for n in ("single", "close", "looping"))
@@ -206,11 +211,12 @@ class Queue(wiring.Component):
         with m.If(advance):
             m.d.sync += [
                 is_loop.eq(coming),
-                select0.eq(Mux(coming, words.data[loop["index"]], own)),
+                select0.eq(Mux(coming, words.data[loop["index"]], own) if levels else own),
                 single.eq(~words.data[count_at].any()),
                 close.eq(~words.data[gap_at].any() & (words.data[:OP_BITS] != SYNC)),
-                looping.eq(words.data[loop["count"]].any()),
             ]
+            if levels:
+                m.d.sync += looping.eq(words.data[loop["count"]].any())
 
         # Head: fields, index operands.
         op, gap, count, interval = (
@@ -224,7 +230,7 @@ class Queue(wiring.Component):
         )
         loop_index, loop_step = (
             [Signal(bits, name=f"{name}{n}", reset_less=True) for n in range(levels)]
-            for name, bits in (("loop_index", 16), ("loop_step", loop["step"].stop - loop["step"].start))
+            for name, bits in (("loop_index", 16), ("loop_step", LOOP_STEP_BITS))
         )
         # Whether an index is zero is known beforehand: LOOP decides by it within a cycle where to go on.
         loop_moved = [Signal(name=f"loop_moved{n}", reset_less=True) for n in range(levels)]
@@ -247,7 +253,7 @@ class Queue(wiring.Component):
             select = head[slots[n].index_offset :][:INDEX_BITS] if n else select0
             m.d.comb += [
                 operand.write.eq(self.index_write.enable),
-                operand.number.eq(self.index_write.number),
+                operand.number.eq(self.index_write.number[: clog2(self._config.index_registers)]),
                 operand.word.eq(shown[0]),
                 operand.loops.eq(Cat(shown[1:])),
                 operand.select.eq(select),
@@ -287,38 +293,39 @@ class Queue(wiring.Component):
         with m.If(advance):
             m.d.sync += resting.eq(0)
 
-        # Loop stacks: level 0 is the innermost.
-        stacks = [first, last, left]
-        stepped = Signal(16)
-        m.d.comb += stepped.eq(loop_index[0] + loop_step[0].as_signed())
-        indices = [loop_index, loop_moved, loop_step]
-        with m.If(flush):
-            m.d.sync += pc.eq(Mux(skip, fetched_pc + head[loop["length"]], fetched_pc))
-            m.d.sync += [fetched_valid.eq(0), head_valid.eq(0)]
-            with m.If(~skip):
-                for stack in (*stacks, *indices):
-                    m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(levels - 1)]
-                m.d.sync += [
-                    live.eq(Cat(1, live)),
-                    first[0].eq(fetched_pc),
-                    last[0].eq(head_pc + head[loop["length"]]),
-                    left[0].eq(head[loop["count"]] + operands[0].value),
-                    loop_index[0].eq(0),
-                    loop_moved[0].eq(0),
-                    loop_step[0].eq(head[loop["step"]]),
-                ]
-        with m.Elif(advance):
-            with m.If(leave):
-                m.d.sync += live.eq(live[1:])
-                for stack in stacks:
-                    m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
-            with m.Elif(again):
-                m.d.sync += left[0].eq(left[0] - 1)
-            with m.If(head_valid & head_leave):
-                for stack in indices:
-                    m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
-            with m.Elif(head_valid & head_again):
-                m.d.sync += [loop_index[0].eq(stepped), loop_moved[0].eq(stepped.any())]
+        if levels:
+            # Loop stacks: level 0 is the innermost.
+            stacks = [first, last, left]
+            stepped = Signal(16)
+            m.d.comb += stepped.eq(loop_index[0] + loop_step[0].as_signed())
+            indices = [loop_index, loop_moved, loop_step]
+            with m.If(flush):
+                m.d.sync += pc.eq(Mux(skip, fetched_pc + head[loop["length"]], fetched_pc))
+                m.d.sync += [fetched_valid.eq(0), head_valid.eq(0)]
+                with m.If(~skip):
+                    for stack in (*stacks, *indices):
+                        m.d.sync += [stack[n + 1].eq(stack[n]) for n in range(levels - 1)]
+                    m.d.sync += [
+                        live.eq(Cat(1, live)),
+                        first[0].eq(fetched_pc),
+                        last[0].eq(head_pc + head[loop["length"]]),
+                        left[0].eq(head[loop["count"]] + operands[0].value),
+                        loop_index[0].eq(0),
+                        loop_moved[0].eq(0),
+                        loop_step[0].eq(head[loop["step"]]),
+                    ]
+            with m.Elif(advance):
+                with m.If(leave):
+                    m.d.sync += live.eq(live[1:])
+                    for stack in stacks:
+                        m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
+                with m.Elif(again):
+                    m.d.sync += left[0].eq(left[0] - 1)
+                with m.If(head_valid & head_leave):
+                    for stack in indices:
+                        m.d.sync += [stack[n].eq(stack[n + 1]) for n in range(levels - 1)]
+                with m.Elif(head_valid & head_again):
+                    m.d.sync += [loop_index[0].eq(stepped), loop_moved[0].eq(stepped.any())]
 
         # Start and stop.
         with m.If(halting):

@@ -11,7 +11,7 @@ from lpu.isa import layout
 from lpu.runtime.machine import ViolationKind
 from lpu.timing import pass_visible
 from rtl.adder import gated_add
-from rtl.mxm_array import GROUP, Array
+from rtl.mxm_array import Array
 from rtl.sram import RegisterFile
 from rtl.streams import (
     VIOLATION,
@@ -43,7 +43,7 @@ class Mxm(wiring.Component):
     -------
     east_in, west_in, east_out, west_out : streams.
     load, weights, passes, drain : In, instruction ports. masks : In, as visible in the dispatch cycle.
-    bus : In, load bus; entry = context * lanes + row, word = group of four columns; write only.
+    bus : In, load bus; entry = context * lanes + row, word = group of columns (TileConfig.weight_group); write only.
     violation : Out, one cycle after the event's cycle.
     """
 
@@ -121,6 +121,8 @@ class Mxm(wiring.Component):
         """LWR, LWC and the load bus. Returns (weights enter row 0 in this cycle, operand missing)."""
         config = self._config
         lanes, line_bits = config.lanes, clog2(config.lanes)
+        size = config.weight_group
+        count = lanes // size
         m.submodules.weight = weight = Sampler(config, self._name, word=False, hold=False)
         through(m, config, self, weight)
         load = self._fields("weights", "LWR")  # LWC's are at the same bits
@@ -130,11 +132,11 @@ class Mxm(wiring.Component):
         m.d.comb += [weight.enable.eq(is_row | is_column), weight.code.eq(load["src"])]
         mine = self.bus.write & (self.bus.space == config.position(self._name))
 
-        # Cycle 1: what the host writes becomes an LWR of four columns.
+        # Cycle 1: what the host writes becomes an LWR of so many columns as a word has.
         row1, column1, bus1 = Signal(), Signal(), Signal()
         context1 = Signal(range(config.contexts), reset_less=True)
         line1, mask1 = Signal(line_bits, reset_less=True), Signal(lanes, reset_less=True)
-        groups1, data1 = Signal(lanes // GROUP), Signal(32, reset_less=True)
+        groups1, data1 = Signal(count), Signal(8 * size, reset_less=True)
         m.d.sync += [
             row1.eq(is_row | mine),
             column1.eq(is_column),
@@ -150,14 +152,14 @@ class Mxm(wiring.Component):
         writing, context, line = Signal(), Signal.like(context1), Signal.like(line1)
         rows, columns, mask = Signal(lanes), Signal(lanes), Signal(lanes, reset_less=True)
         groups, words = delayed(m, groups1, 1), delayed(m, data1, 1)
-        written = Cat(words & groups[n].replicate(32) for n in range(lanes // GROUP))
+        written = Cat(words & groups[n].replicate(8 * size) for n in range(count))
         m.d.sync += [
             writing.eq((row1 | column1) & ~bus1),
             context.eq(context1),
             line.eq(line1),
             rows.eq(Mux(row1, 1 << line1, 0)),
             columns.eq(Mux(column1, 1 << line1, 0)),
-            mask.eq(Mux(bus1, Cat(groups1[n].replicate(GROUP) for n in range(lanes // GROUP)), mask1)),
+            mask.eq(Mux(bus1, Cat(groups1[n].replicate(size) for n in range(count)), mask1)),
         ]
         m.d.comb += [
             array.write.context.eq(context),

@@ -10,9 +10,6 @@ from lpu.arch import TileConfig
 from rtl.multiply import MultiplyPair
 from rtl.sram import Sram
 
-#: Columns that share a weight SRAM: four bytes a word.
-GROUP = 4
-
 
 def sum_width(rows: int) -> int:
     """Bits of a sum of so many products of int8: -128 * -128 = 2**14 is the largest in magnitude."""
@@ -74,25 +71,25 @@ class Row(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, row, write = self._config, self._row, self.write
-        lanes = config.lanes
+        lanes, size = config.lanes, config.weight_group
 
-        for group in range(lanes // GROUP):
-            first = group * GROUP
-            sram = Sram(depth=config.contexts, width=8 * GROUP, granularity=8)
+        for group in range(lanes // size):
+            first = group * size
+            sram = Sram(depth=config.contexts, width=8 * size, granularity=8)
             m.submodules[f"weights{group}"] = sram
             m.d.comb += [
                 sram.read_address.eq(self.context),
                 sram.write_address.eq(write.context),
-                sram.write_data.eq(Cat(write.values[first + n] for n in range(GROUP))),
+                sram.write_data.eq(Cat(write.values[first + n] for n in range(size))),
                 sram.write_enable.eq(
                     Cat(
                         write.mask[n] & (write.rows[row] | write.columns[n])
-                        for n in range(first, first + GROUP)
+                        for n in range(first, first + size)
                     )
                 ),
             ]
             products = []
-            for n in range(0, GROUP, 2):
+            for n in range(0, size, 2):
                 m.submodules[f"multiply{first + n}"] = pair = MultiplyPair(row=row, column=first + n)
                 m.d.comb += [
                     pair.a.eq(self.activation),

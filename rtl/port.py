@@ -42,7 +42,9 @@ def spaces(config: TileConfig) -> list[tuple[int, int, int, bool, bool]]:
         if spec.kind is SliceKind.MEM:
             table.append((position, spec.depth, config.lanes, True, True))
         elif spec.kind is SliceKind.MXM:
-            table.append((position, config.contexts * config.lanes, config.lanes // 4, True, False))
+            table.append(
+                (position, config.contexts * config.lanes, config.lanes // config.weight_group, True, False)
+            )
     for number, name in enumerate(queue_names(config)):
         table.append(
             (QUEUE_SPACE + number, config.queue_depth, -(-layout(config, name).width // 32), True, False)

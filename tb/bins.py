@@ -11,7 +11,6 @@ import numpy as np
 
 from lpu.arch import FloatFormat, SliceKind, TileConfig
 from lpu.isa import (
-    CONTROL,
     AddMode,
     Destination,
     Operand,
@@ -90,7 +89,7 @@ def universe(config: TileConfig) -> dict[str, list[str]]:
     queues = queue_names(config)
     kinds = {spec.kind for spec in config.floorplan}
     groups = {
-        "op": [f"{q} {op.name}" for q in queues for op in (*CONTROL, *unit_of(config, q).ops)],
+        "op": [f"{q} {op}" for q in queues for op in layout(config, q).ops],
         "stream": _streams(config),
         "byte plane": [f"{op} {n}" for op in ("READB", "WRITEB") for n in range(4)],
         "address": [
@@ -109,7 +108,7 @@ def universe(config: TileConfig) -> dict[str, list[str]]:
             if not (q.endswith(".chain") and n.isdigit() and int(n) < config.beats)
         ],
         "control": [
-            *(f"loop of {n} iterations" for n in ("no", "one", "more")),
+            *(f"loop of {n} iterations" for n in ("no", "one", "more") if config.loop_depth),
             *(f"sync waits {n}" for n in REPETITIONS[:-1]),
             "entry behind word 0",
         ],
@@ -121,7 +120,9 @@ def universe(config: TileConfig) -> dict[str, list[str]]:
             *(f"step {n}" for n in ("negative", "zero", "positive")),
             *(f"level {n + 1}" for n in range(config.loop_depth)),
             "body of one word",
-        ],
+        ]
+        if config.loop_depth
+        else [],
         "gap": list(REPETITIONS),
         "repeat": [*(f"count {n}" for n in REPETITIONS[2:]), *(f"interval {n}" for n in REPETITIONS[1:])],
         "stride": [f"{q} {n}" for q in _slotted(config) for n in ("zero", "up", "down", "wraps")],

@@ -36,7 +36,7 @@ class HostLine:
         while at < horizon and budget > 0:
             at += rng.choice([0, 0, 1, 2, 5, rng.randint(0, 30)])
             budget -= 1
-            if rng.random() < 0.25:
+            if rng.random() < 0.25 and self._config.loop_depth:
                 at = self._loop(at)
             elif rng.random() < 0.2:
                 at = self._load(at)

@@ -147,11 +147,12 @@ class Maker:
             self._horizon, self._scale
         )
         self._synchronise()
-        for _ in range(rng.randint(0, 3)):
+        loops = bool(self._config.loop_depth)
+        for _ in range(rng.randint(0, 3) if loops else 0):
             self._dead_loop()
         self._prepare()
         for _ in range(int(rng.choice([8, 20, 30]) * self._scale)):
-            if rng.random() < 0.3:
+            if loops and rng.random() < 0.3:
                 self._loop_block()
             else:
                 for _ in range(3):

@@ -51,6 +51,22 @@ INVENTED = TileConfig(
     token_fifo=8,
     vector_fifo=4,
 )
+#: Little of everything, and no loops.
+NARROW = TileConfig(
+    "narrow",
+    lanes=2,
+    vxm_lanes=1,
+    contexts=16,
+    floorplan=parse_floorplan("host mem:64 sxm mxm vxm mem:64"),
+    activations=4,
+    accumulators=4,
+    index_registers=2,
+    masks=2,
+    queue_depth=256,
+    loop_depth=0,
+    token_fifo=1,
+    vector_fifo=1,
+)
 #: Every so many seeds all of the memories is compared, otherwise the part that programs use.
 WHOLE = 8
 #: Every so many seeds another program, that of a seed so much higher, has run before.
@@ -238,14 +254,15 @@ def _seeds(text: str) -> range:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 1 if anything differed."""
     parser = argparse.ArgumentParser(prog="python -m tb.regress", description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="tiny", help="preset, JSON file, or invented (tiny)")
+    parser.add_argument("--config", default="tiny", help="preset, JSON file, invented or narrow (tiny)")
     parser.add_argument("--floorplan", help='another row of slices, as "host mem:64 mxm vxm mem:16"')
     parser.add_argument("--legal", type=_seeds, default=range(0), metavar="A:B", help="seeds A to B-1")
     parser.add_argument("--illegal", type=_seeds, default=range(0), metavar="A:B", help="seeds A to B-1")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     options = parser.parse_args(arguments)
     try:
-        config = INVENTED if options.config == "invented" else load_config(options.config)
+        own = {c.name: c for c in (INVENTED, NARROW)}
+        config = own.get(options.config) or load_config(options.config)
         if options.floorplan:
             config = replace(config, name="floorplan", floorplan=parse_floorplan(options.floorplan))
     except ConfigError as error:

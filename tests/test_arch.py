@@ -86,12 +86,12 @@ def test_restricted_streams():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"lanes": 3}, "lanes=3: use a power of two from 4 to 64"),
-        ({"lanes": 128}, "from 4 to 64"),
+        ({"lanes": 3}, "lanes=3: use a power of two from 2 to 64"),
+        ({"lanes": 128}, "from 2 to 64"),
         ({"vxm_lanes": 8}, "vxm_lanes=8: use a power of two from 1 to 4"),
         ({"contexts": 0}, "contexts=0"),
         ({"streams": 6}, "a multiple of 4 from 4 to 32"),
-        ({"loop_depth": 0}, "use 1 to 4"),
+        ({"loop_depth": 5}, "use 0 to 4"),
         ({"queue_depth": 100}, "queue_depth=100: use a power of two"),
         ({"floorplan": parse_floorplan("mem:16 mxm")}, "exactly one host"),
         ({"floorplan": parse_floorplan("host")}, "use 2 to 32"),

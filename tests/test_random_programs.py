@@ -9,13 +9,13 @@ from lpu.arch import load_config
 from lpu.program import Program
 from lpu.runtime.machine import ViolationKind
 from tb.programs import golden_outcome, illegal, legal
-from tb.regress import INVENTED, run_seeds, simulations
+from tb.regress import INVENTED, NARROW, run_seeds, simulations
 
 TINY = load_config("tiny")
 SMALL = load_config("ecp5-25f")
 
 
-@pytest.mark.parametrize("config", [TINY, SMALL, INVENTED, load_config("sim16")], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [TINY, SMALL, INVENTED, NARROW, load_config("sim16")], ids=lambda c: c.name)
 def test_legal_programs_run_clean_on_golden(config):
     for seed in range(1000, 1012):
         program = legal(config, seed)
@@ -53,6 +53,8 @@ def test_illegal_programs_violate_in_every_way():
         (SMALL, "illegal", range(0, 14)),
         (INVENTED, "legal", range(0, 30)),
         (INVENTED, "illegal", range(0, 21)),
+        (NARROW, "legal", range(0, 60)),
+        (NARROW, "illegal", range(0, 40)),
     ],
     ids=lambda v: getattr(v, "name", None) or str(v),
 )

@@ -160,9 +160,13 @@ class RtlMachine:
                 flat = np.array([part for word in words for part in split_words(word, count)], np.uint32)
                 self.write_space(Space.MASK, 0, flat, "load masks")
             else:
-                self.write_space(
-                    self._config.position(name), 0, np.frombuffer(data, "<u4"), f"load image {name}"
-                )
+                space = self._config.position(name)
+                # A row of weights may be less than a word.
+                whole = 4 * entry_words(self._config, space)
+                size = min(whole, self._config.lanes) if name.startswith(SliceKind.MXM.value) else whole
+                rows = np.frombuffer(data, np.uint8).reshape(-1, size)
+                flat = np.pad(rows, ((0, 0), (0, whole - size))).view("<u4").ravel()
+                self.write_space(space, 0, flat, f"load image {name}")
         self._program = program
 
     def run(self, entry: str = "main", max_cycles: int = MAX_CYCLES) -> Result:

@@ -162,7 +162,7 @@ def entry_words(config: TileConfig, space: int) -> int:
         if kind is SliceKind.MEM:
             return config.lanes
         if kind is SliceKind.MXM:
-            return config.lanes // 4
+            return config.lanes // config.weight_group
     elif Space.QUEUE <= space < Space.QUEUE + len(names):
         return -(-layout(config, names[space - Space.QUEUE]).width // 32)
     elif space == Space.MASK:
