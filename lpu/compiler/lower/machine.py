@@ -75,6 +75,11 @@ class Lowering:
                 f"{self.config.name}: the compiler needs 7 vxm_registers and one a position and row, 5 reduce_accumulators and "
                 f"4 accumulators; it has {registers}, {running} and {self.config.accumulators}"
             )
+        if self.config.index_registers < 8 or self.config.loop_depth < 2:
+            raise GraphError(
+                f"{self.config.name}: the compiler needs 8 index_registers and a loop_depth of 2; "
+                f"it has {self.config.index_registers} and {self.config.loop_depth}"
+            )
         # Groups whose weighted sums are under way at once.
         self.result_sets = max(
             1, min(4, (running - 3 - self.rows) // self.rows, self.config.accumulators // 2 // self.rows)
