@@ -149,6 +149,8 @@ class Build:
         best = max(placements, key=lambda p: p.fmax_mhz)
         bitstream = self.pack(best.seed)
         board, used = self.board, best.used
+        # An iCE40's cell is a LUT and a flip-flop, and nextpnr counts cells.
+        used.setdefault("ff", [sum(part.area.ff for part in parts.values()), used["lut"][1]])
         report = {
             "board": board.name,
             "title": board.title,
