@@ -37,7 +37,7 @@ class Board:
     platform : module and class of ``amaranth_boards``.
     config : the tile's name. mhz : of the tile. baud : bits a second of the UART.
     device : what the family's tools want to know of the FPGA. primitives : makes the platform object that builds multipliers.
-    pll : of :mod:`fpga.clocks`. leds : how many to use. seeds : placements tried.
+    pll : of :mod:`fpga.clocks`. leds : how many to use. seeds : placements tried. options : for the placer.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Board:
     leds: int = 4
     baud: int = 1_000_000
     seeds: tuple[int, ...] = (1, 2, 3)
+    options: tuple[str, ...] = ()
 
     @property
     def tile(self) -> TileConfig:

@@ -86,6 +86,7 @@ class Build:
             inner=INNER,
             progress=lambda part: self.tell(f"mapping {part.removeprefix('board.')}"),
         )
+        self.board.family.sites(netlist, self.board.device["device"])
         whole = json.dumps(netlist)
         path = self.folder / "board.json"
         if not path.exists() or path.read_text() != whole:
@@ -98,7 +99,13 @@ class Build:
         tool, *arguments = family.placer
         names = self._names(seed)
         options = ["--seed", str(seed), "--freq", f"{self.board.mhz:g}", "--timing-allow-fail"]
-        command = [*(a.format(**names) for a in arguments), *options, "--report", names["report"]]
+        command = [
+            *(a.format(**names) for a in arguments),
+            *options,
+            *self.board.options,
+            "--report",
+            names["report"],
+        ]
         key = _digest(
             (self.folder / "board.json").read_bytes(),
             self.pins.read_bytes(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fpga import cells
+from fpga import cells, sites
 from fpga.cells import Area, count_cells, open_carries
 
 #: ABC maps for the smallest area that keeps every path under this many picoseconds of its own count, six to eight LUTs; routing
@@ -32,6 +32,7 @@ class Family:
     resources : field of Area -> name in nextpnr's report.
     In arguments ``{pins}``, ``{netlist}``, ``{output}``, ``{bitstream}`` are replaced, and what the board has under ``device``.
     tidy : what is done to a mapped module; returns the carries that cost a cell of their own.
+    sites : what is done to a whole netlist for a device; returns the cells that were given their place.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Family:
     bitstream: str
     resources: dict[str, str]
     tidy: Callable[[dict], int] = field(default=lambda module: 0)
+    sites: Callable[[dict, str], int] = field(default=lambda netlist, device: 0)
 
     def count(self, found: dict[str, int], carries: int) -> Area:
         """Area of a cell count."""
@@ -72,6 +74,7 @@ ECP5 = Family(
     "bit",
     {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"},
     tidy=open_carries,
+    sites=sites.assign,
 )
 
 #: A tile of eight cells has one clock enable and one reset: those of few flip-flops become logic, so that tiles fill up.

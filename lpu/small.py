@@ -1,17 +1,33 @@
-"""Tiles that leave slices out, for FPGAs that do not hold all of them. Standard library only.
+"""Tiles for FPGAs that do not hold a preset, or not at speed. Standard library only.
 
-Each is a configuration and nothing more: the same slices, fewer of them. What a program may do with them the floorplan says; the
-compiler of models needs an SXM, the kernels of ``lpu bench matmul`` a MEM.
+Each is a configuration and nothing more: the same slices, fewer or smaller. What a program may do with them the floorplan says;
+the compiler of models needs an SXM, the kernels of ``lpu bench matmul`` a MEM.
 """
 
 from __future__ import annotations
 
-from lpu.arch import TileConfig
+from lpu.arch import PRESETS, TileConfig
 from lpu.floorplan import parse_floorplan
 
 SMALL: dict[str, TileConfig] = {
     c.name: c
     for c in (
+        # All that `ecp5-85f` does, with half its vector lanes and no more of anything than a compiled model uses: an 85F has
+        # room to route it.
+        TileConfig(
+            "whole16",
+            16,
+            4,
+            1024,
+            PRESETS["ecp5-85f"].floorplan,
+            activations=16,
+            vxm_accumulators=2,
+            permute_maps=2,
+            masks=2,
+            queue_depth=512,
+            loop_depth=2,
+            vector_fifo=1,
+        ),
         # Products, and what one vector lane makes of them (scales, activation functions, quantisation).
         TileConfig(
             "vector8",

@@ -15,7 +15,9 @@ TINY = load_config("tiny")
 SMALL = load_config("ecp5-25f")
 
 
-@pytest.mark.parametrize("config", [TINY, SMALL, INVENTED, NARROW, load_config("sim16")], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "config", [TINY, SMALL, INVENTED, NARROW, load_config("sim16")], ids=lambda c: c.name
+)
 def test_legal_programs_run_clean_on_golden(config):
     for seed in range(1000, 1012):
         program = legal(config, seed)
