@@ -45,8 +45,8 @@ def assign(netlist: dict, device: str) -> int:
     """Gives hard blocks of MXM, VXM and MEM slices their sites, as BEL attributes. Returns how many.
 
     Multipliers of an array lie row after row of the array along the device's rows, left to right, back, and left to right again;
-    its weights in the row of RAMs beneath, as near as may be. Vector lanes follow where the array ends, memories have the last row
-    of RAMs. Nothing is done to devices that :data:`DEVICES` has not, nor to a tile with more than one array.
+    its weights in the row of RAMs beneath, as near as may be. Vector lanes follow where the array ends, memories have the last
+    row of RAMs. Nothing is done to devices that :data:`DEVICES` has not, nor to a tile with more than one array.
 
     ``netlist``: as :func:`fpga.join.join` makes it. ``device``: as nextpnr calls it.
     """
