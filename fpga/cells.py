@@ -1,4 +1,4 @@
-"""What cells of each FPGA family occupy, and what is to be tidied up in a netlist before it is placed."""
+"""What cells of each FPGA family occupy."""
 
 from __future__ import annotations
 
@@ -86,38 +86,3 @@ def count_cells(sizes: Sizes, cells: dict[str, int], *, carries: int = 0) -> Are
     del found[""]
     found["lut"] += found["carry"] + found["lutram"]
     return Area(**found)
-
-
-def open_carries(module: dict) -> int:
-    """Opens the carry inputs and outputs that do nothing in a mapped module (of a yosys JSON).
-
-    nextpnr spends a CCU2C on every carry that enters a chain, constants included, or leaves it, even to nowhere. Returns
-    how many are left.
-    """
-    chains = [cell for cell in module["cells"].values() if cell["type"] == "CCU2C"]
-    readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
-    for cell in module["cells"].values():
-        for name, bits in cell["connections"].items():
-            if cell["port_directions"][name] != "output" and not (cell["type"] == "CCU2C" and name == "CIN"):
-                readers.update(bits)
-    inputs = {bit for cell in chains for bit in cell["connections"]["CIN"]}
-    outputs = {bit for cell in chains for bit in cell["connections"]["COUT"]}
-    left = 0
-    for cell in chains:
-        ports = cell["connections"]
-        if _ignores_carry(cell) and not readers[ports["S0"][0]]:
-            ports["CIN"] = ["x"]
-        left += ports["CIN"] != ["x"] and ports["CIN"][0] not in outputs
-        out = ports["COUT"][0]
-        if out not in inputs and not readers[out]:
-            ports["COUT"] = ["x"]
-        left += readers[out] > 0
-    return left
-
-
-def _ignores_carry(cell: dict) -> bool:
-    """Whether the first LUT of a CCU2C is 0 for all values of its inputs that are not constant, so that none propagates."""
-    init = int(cell["parameters"]["INIT0"], 2)
-    bits = [cell["connections"][f"{port}0"][0] for port in "ABCD"]
-    possible = (n for n in range(16) if all(b != str(1 - (n >> k & 1)) for k, b in enumerate(bits)))
-    return not any(init >> n & 1 for n in possible)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fpga import cells, sites
-from fpga.cells import Area, count_cells, open_carries
+from fpga import cells, sites, tidy
+from fpga.cells import Area, count_cells
 
 #: ABC maps for the smallest area that keeps every path under this many picoseconds of its own count, six to eight LUTs; routing
 #: is not in it. Left to itself it spends LUTs on paths that are not critical. Its script of three rounds saves as much again.
@@ -73,7 +73,7 @@ ECP5 = Family(
     "config",
     "bit",
     {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X18D", "bram": "DP16KD"},
-    tidy=open_carries,
+    tidy=tidy.ecp5,
     sites=sites.assign,
 )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gzip
 import inspect
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fpga import cells
+from fpga import cells, tidy
 from fpga.cells import Area
 from fpga.families import ECP5, Family
 from fpga.netlist import Part, netlist, split
@@ -27,7 +28,6 @@ def script(part: Part, stem: str, family: Family) -> str:
         (
             f"read_rtlil {stem}.il",
             *(command.format(top=part.top) for command in family.synth),
-            f"tee -q -o {stem}.cells stat -json",
             f"write_json {stem}.mapped",
             "",
         )
@@ -50,17 +50,17 @@ class Mapped:
 def mapped(part: Part, family: Family = ECP5) -> Mapped:
     """Maps a part. Cached by netlist, script and yosys version."""
     # What came about otherwise does not count.
-    making = (script(part, "", family), inspect.getsource(cells), inspect.getsource(mapped))
+    making = (script(part, "", family), *map(inspect.getsource, (cells, tidy, mapped)))
     stem = part.stem("".join(making))
     path, about = CACHE / f"{stem}.json.gz", CACHE / f"{stem}.about"
     if not about.exists():
         part.write(stem)
         run = run_yosys(script(part, stem, family), name=stem)
-        files = {kind: CACHE / f"{stem}.{kind}" for kind in ("il", "cells", "mapped")}
-        found = json.loads(files["cells"].read_text())["modules"]["\\" + part.top]["num_cells_by_type"]
-        found = {kind: n for kind, n in found.items() if kind.removeprefix("\\") not in part.black}
+        files = {kind: CACHE / f"{stem}.{kind}" for kind in ("il", "mapped")}
         module = json.loads(files["mapped"].read_text())["modules"][part.top]
-        area = family.count(found, family.tidy(module))
+        carries = family.tidy(module)
+        found = Counter(cell["type"] for cell in module["cells"].values() if cell["type"] not in part.black)
+        area = family.count(found, carries)
         lean = {
             "ports": module["ports"],
             "cells": {name: {key: cell[key] for key in _KEPT} for name, cell in module["cells"].items()},

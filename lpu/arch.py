@@ -212,6 +212,20 @@ class TileConfig:
         tapped = set(self.reachable(sink, "tap"))
         return tuple(r for r in self.reachable(source, "inject") if r[0] == direction and r in tapped)
 
+    def arriving(self, name: str, *uses: str) -> frozenset[tuple[str, int]]:
+        """(direction, word stream) pairs that matter where they reach a slice: one before it may inject there, and it or one
+        after it has them among its ``uses``, ``"tap"`` or ``"inject"``."""
+        at, names = self.position(name), self.slice_names
+        found = set()
+        for direction, before, after in (
+            ("e", names[:at], names[at:]),
+            ("w", names[at + 1 :], names[: at + 1]),
+        ):
+            sources = {s for n in before for s in self.reachable(n, "inject")}
+            users = {s for n in after for use in uses for s in self.reachable(n, use)}
+            found |= {s for s in sources & users if s[0] == direction}
+        return frozenset(found)
+
     # Links ---------------------------------------------------------------------------------------
 
     @cached_property

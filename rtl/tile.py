@@ -162,13 +162,20 @@ class Tile(wiring.Component):
         m.submodules.status = status = Status(config)
         host = slices["host0"]
 
-        # The row; nothing comes in at its ends.
+        # The row; nothing comes in at its ends. Streams that nobody drives, or nobody takes, need no registers on their way; two
+        # results that meet are told also where nobody takes them.
+        uses = {"data": ("tap",), "valid": ("tap", "inject")}
         for west, east in pairwise(names):
-            for part in ("data", "valid"):
-                m.d.comb += [
-                    getattr(slices[east].east_in, part).eq(getattr(slices[west].east_out, part)),
-                    getattr(slices[west].west_in, part).eq(getattr(slices[east].west_out, part)),
-                ]
+            for d, source, sink, side in (("e", west, east, "east"), ("w", east, west, "west")):
+                leaving, arriving = (
+                    getattr(slices[source], f"{side}_out"),
+                    getattr(slices[sink], f"{side}_in"),
+                )
+                for part, use in uses.items():
+                    for direction, word in sorted(config.arriving(sink, *use)):
+                        if direction == d:
+                            for s in range(4 * word, 4 * word + 4):
+                                m.d.comb += getattr(arriving, part)[s].eq(getattr(leaving, part)[s])
 
         # Queues and what all of them hear.
         starting = self._links(m, port, slices) if config.ports else port.start

@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from fpga import area as area_report
 from fpga.area import Report, growth, over_limit, table
-from fpga.cells import ECP5, Area, CellError, count_cells, open_carries
+from fpga.cells import ECP5, Area, CellError, count_cells
+from fpga.tidy import open_carries
 from fpga.ecp5 import Ecp5
 from fpga.netlist import modules, netlist, split
 from fpga.synth import area, areas
