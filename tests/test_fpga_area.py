@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out
 from fpga import area as area_report
 from fpga.area import Report, growth, over_limit, table
 from fpga.cells import ECP5, Area, CellError, count_cells
-from fpga.tidy import open_carries
 from fpga.ecp5 import Ecp5
 from fpga.netlist import modules, netlist, split
 from fpga.synth import area, areas
+from fpga.tidy import open_carries
 from fpga.tools import ToolError
 from lpu.arch import PRESETS
 from lpu.isa import queue_names
