@@ -45,8 +45,8 @@ def assign(netlist: dict, device: str) -> int:
     """Gives hard blocks of MXM, VXM and MEM slices their sites, as BEL attributes. Returns how many.
 
     Multipliers of an array lie row after row of the array along the device's rows, left to right, back, and left to right again;
-    its weights in the row of RAMs beneath, as near as may be. Vector lanes follow where the array ends, memories have the last
-    row of RAMs. Nothing is done to devices that :data:`DEVICES` has not, nor to a tile with more than one array.
+    its weights in the row of RAMs beneath, as near as may be. Vector lanes follow where the array ends, memories and queues have
+    the last row of RAMs. Nothing is done to devices that :data:`DEVICES` has not, nor to a tile with more than one array.
 
     ``netlist``: as :func:`fpga.join.join` makes it. ``device``: as nextpnr calls it.
     """
@@ -100,8 +100,21 @@ def assign(netlist: dict, device: str) -> int:
     memories = [_by_lane(slices[name], "DP16KD") for name in sorted(slices) if re.fullmatch(r"mem\d+", name)]
     together = [cell for lane in zip(*memories, strict=False) for cell in lane]
     last = blocks.row(blocks.rams[-1], RAMS)
-    for cell, site in zip(together, last[max(0, len(last) - len(together)) // 2 :], strict=False):
+    margin = max(0, len(last) - len(together)) // 2
+    for cell, site in zip(together, last[margin:], strict=False):
         give(cell, site)
+
+    # The words of a queue side by side: of the array's queues where its first row is, of others at either end of the last row.
+    queues = {
+        name: [c for c in cells.values() if c["type"] == "DP16KD"]
+        for name, cells in slices.items()
+        if "_" in name
+    }
+    ends = iter((*last[:margin], *last[margin + len(together) :]))
+    starts = iter([site for _, site in sorted(free.items())])
+    for name, words in sorted(queues.items()):
+        for cell, site in zip(words, starts if name.startswith("mxm") else ends, strict=False):
+            give(cell, site)
     return len(given)
 
 

@@ -30,8 +30,9 @@ from rtl.streams import instruction_port, load_bus
 
 #: Cycles from the ``start`` strobe to program cycle 0: program counter, memory, head, instruction port.
 START_LATENCY = 4
-#: Cycles from a queue's ``notify`` to every queue's ``notified``: what SYNC_CYCLES leaves for gathering them.
-NOTIFY_LATENCY = SYNC_CYCLES - 2
+#: Cycles from a queue's ``notify`` to every queue's ``notified``: what SYNC_CYCLES leaves for gathering them, each queue having
+#: a register of its own.
+NOTIFY_LATENCY = SYNC_CYCLES - 3
 #: Load bus space of queue 0.
 QUEUE_SPACE = 64
 HALT, NOP, LOOP, SYNC, NOTIFY = range(5)
@@ -265,11 +266,14 @@ class Queue(wiring.Component):
         # What decides is known a cycle before: the timer is zero, or one at most.
         timer, resting = Signal(max(GAP_BITS, INTERVAL_BITS)), Signal()
         rung, ringing = Signal(init=1), Signal(init=1)
-        fire, final, skip, halting = Signal(), Signal(), Signal(), Signal()
+        fire, final, skip, halting, released = (
+            Signal(name=n) for n in ("fire", "final", "skip", "halting", "released")
+        )
+        m.d.sync += released.eq(self.notified)
         m.d.comb += [
             fire.eq(head_valid & ~resting & rung),
             final.eq(single & close),
-            advance.eq(~head_valid | (fire & final) | (resting & ringing & (~is_sync | self.notified))),
+            advance.eq(~head_valid | (fire & final) | (resting & ringing & (~is_sync | released))),
             flush.eq(head_valid & is_loop),
             skip.eq(~(looping | operands[0].over[-1])),
             halting.eq(self.halt | (fire & (op == HALT))),
@@ -277,7 +281,7 @@ class Queue(wiring.Component):
         with m.If(fire & ~single):
             m.d.sync += [timer.eq(interval), rung.eq(~interval.any()), ringing.eq(~interval[1:].any())]
         with m.Elif(fire):
-            rest = Mux(is_sync, NOTIFY_LATENCY + 1, gap)
+            rest = Mux(is_sync, SYNC_CYCLES - 1, gap)
             m.d.sync += [timer.eq(rest), rung.eq(~rest.any()), ringing.eq(~rest[1:].any())]
         with m.Elif(~rung):
             m.d.sync += [

@@ -34,8 +34,8 @@ _SLICES = {
     SliceKind.SXM: Sxm,
     SliceKind.VXM: Vxm,
 }
-#: Cycles from an event to the cycle in which the collector latches it: one in the slice, one to gather.
-_EVENT_LATENCY = 2
+#: Cycles from an event to the cycle in which the collector latches it: one in the slice, one on the way, one to gather.
+_EVENT_LATENCY = 3
 
 
 def build_slice(config: TileConfig, name: str) -> wiring.Component:
@@ -57,7 +57,7 @@ class Status(wiring.Component):
     -------
     start, clear : In, strobes; start as the queues see it.
     running : In, some queue runs. passing : In, a bit for each MXM that dispatches a PASS.
-    violations : In, of each slice, one cycle after the event. ranges : In, of each slice's queues, likewise.
+    violations : In, of each slice, two cycles after the event. ranges : In, of each slice's queues, likewise.
     words : Out, status words 0 to 5, but for the busy flag.
     """
 
@@ -93,7 +93,7 @@ class Status(wiring.Component):
         passing = delayed(m, self.passing, 1, reset_less=False)
         m.d.sync += passes.eq(passes + sum(passing[1:], passing[0]))
 
-        # Cycle 1: one event a slice. Cycle 2: the first of them, if none was before.
+        # Cycle 2: one event a slice. Cycle 3: the first of them, if none was before.
         events, kinds = Signal(self._count), [Signal(3, name=f"kind{p}") for p in range(self._count)]
         for position, kind in enumerate(kinds):
             own, past = self.violations[position], self.ranges[position]
@@ -237,11 +237,12 @@ class Tile(wiring.Component):
         ]
         for position, name in enumerate(names):
             if "violation" in slices[name].signature.members:
-                m.d.comb += status.violations[position].eq(slices[name].violation)
+                # On its way a register: slices are far apart.
+                m.d.sync += status.violations[position].eq(slices[name].violation)
             past = [
                 queue.out_of_range for queue_name, queue in queues.items() if queue_name.split(".")[0] == name
             ]
-            m.d.comb += status.ranges[position].eq(Cat(past).any() if past else 0)
+            m.d.sync += status.ranges[position].eq(Cat(past).any() if past else 0)
         self._busy(m, port, running, status)
 
         wiring.connect(m, wiring.flipped(self.command), port.command)
