@@ -143,7 +143,7 @@ BOARDS: dict[str, Board] = {
             "ULX3S, LFE5U-85F",
             families.ECP5,
             ("ulx3s", "ULX3S_85F_Platform"),
-            "ecp5-85f",
+            "whole16",
             60,
             {"device": "85k", "package": "CABGA381", "speed": "6"},
             _ecp5("85f"),

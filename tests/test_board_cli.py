@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from fpga.boards import board_of
 from lpu.arch import PRESETS
 from tb.boardsim import SimulatedBoard
 from tests.test_cli import hello, refused, run
@@ -94,7 +95,7 @@ def test_a_story_told_through_the_pins(capsys, tmp_path):
     """The project's own model on the board's 16 lanes: every token and every cycle as on the tile."""
     from lpu.commands.demo import MODEL
 
-    config = PRESETS["ecp5-85f"]
+    config = board_of("ulx3s-85f").tile
     arguments = ("run", MODEL, "--config", config.name, "--prompt", "Once upon a time", "--tokens", 120)
     stories = []
     with SimulatedBoard(config) as board:
