@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,19 +31,8 @@ class QueueMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # The bus comes from far: what it says is decided in the next cycle.
-        parts = -(-self._width // 32)
-        hits = Signal(parts)
-        entry, value = (
-            Signal.like(self.bus.entry, reset_less=True),
-            Signal.like(self.bus.data, reset_less=True),
-        )
-        mine = self.bus.write & (self.bus.space == self._space)
-        m.d.sync += [
-            hits.eq(Cat(mine & (self.bus.word == n) for n in range(parts))),
-            entry.eq(self.bus.entry),
-            value.eq(self.bus.data),
-        ]
+        hit = Signal()
+        m.d.comb += hit.eq(self.bus.write & (self.bus.space == self._space))
         for n, low in enumerate(range(0, self._width, 32)):
             bits = min(32, self._width - low)
             m.submodules[f"part{n}"] = part = memory.Memory(
@@ -51,9 +40,9 @@ class QueueMemory(wiring.Component):
             )
             write = part.write_port()
             m.d.comb += [
-                write.en.eq(hits[n]),
-                write.addr.eq(entry),
-                write.data.eq(value),
+                write.en.eq(hit & (self.bus.word == n)),
+                write.addr.eq(self.bus.entry),
+                write.data.eq(self.bus.data),
             ]
             data = self.data[low : low + bits]
             if self._depth > LUT_RAM_WORDS:
