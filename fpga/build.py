@@ -17,8 +17,8 @@ from fpga.boards import Board, OnBoard
 from fpga.join import join
 from fpga.netlist import with_undefined_collisions
 from fpga.synth import Mapped
-from fpga.timing import critical_path, fmax
-from fpga.tools import Run, run_tool, version
+from fpga.timing import critical_path, fmax, routing_stuck
+from fpga.tools import Run, ToolStuck, run_tool, version
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Modules whose parts are mapped one by one.
@@ -94,7 +94,7 @@ class Build:
         return parts
 
     def place(self, seed: int) -> Placement:
-        """Places and routes. Raises ToolError if it does not fit or cannot be routed."""
+        """Places and routes. Raises ToolError if it does not fit, ToolStuck if its wires cannot be routed."""
         family = self.board.family
         tool, *arguments = family.placer
         names = self._names(seed)
@@ -112,10 +112,17 @@ class Build:
             " ".join((version(tool), *command)).encode(),
         )
         output, log = self.folder / names["output"], f"nextpnr-{seed}.log"
-        took = self.folder / f"placed-{seed}.json"
+        took, given_up = self.folder / f"placed-{seed}.json", self.folder / f"stuck-{seed}.txt"
+        if _fresh(given_up, key):
+            raise ToolStuck(given_up.read_text())
         if not _fresh(output, key):
             self.tell(f"placing and routing, seed {seed}")
-            run = run_tool(tool, command, self.folder, log)
+            try:
+                run = run_tool(tool, command, self.folder, log, stuck=routing_stuck)
+            except ToolStuck as error:
+                given_up.write_text(str(error))
+                _stamp(given_up, key)
+                raise
             took.write_text(json.dumps(asdict(run)))
             _stamp(output, key)
         run = Run(**json.loads(took.read_text()))
@@ -152,7 +159,14 @@ class Build:
     def run(self) -> dict[str, Any]:
         """All steps. Returns the report; the bitstream is that of the fastest placement."""
         parts = self.map()
-        placements = [self.place(seed) for seed in self.board.seeds]
+        placements, given_up = [], {}
+        for seed in self.board.seeds:
+            try:
+                placements.append(self.place(seed))
+            except ToolStuck as error:
+                given_up[seed] = error
+        if not placements:
+            raise next(iter(given_up.values()))
         best = max(placements, key=lambda p: p.fmax_mhz)
         bitstream = self.pack(best.seed)
         board, used = self.board, best.used
@@ -169,6 +183,7 @@ class Build:
                 {"seed": p.seed, "fmax_mhz": p.fmax_mhz, "seconds": p.seconds, "memory_mib": p.memory_mib}
                 for p in placements
             ],
+            "seeds_not_routed": sorted(given_up),
             **{kind: {"used": n, "capacity": of} for kind, (n, of) in used.items()},
             "critical_path": best.critical_path,
             "parts": {name.removeprefix("core."): asdict(part.area) for name, part in parts.items()},

@@ -5,6 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
+#: Lines of nextpnr's router1, a thousand wires each, after which it is not to be expected to end.
+PATIENCE = 100
+_ROUTED = re.compile(r"^Info:\s+\d+ \|\s+\d+\s+\d+ \|\s+\d+\s+\d+ \|\s+(\d+)\|", re.M)
+
+
+def routing_stuck(log: str) -> bool:
+    """Whether router1 only takes wires from each other: as many wait as a hundred thousand before."""
+    waiting = _ROUTED.findall(log[-PATIENCE * 200 :])[-PATIENCE:]
+    return len(waiting) == PATIENCE and len(set(waiting)) == 1
+
+
 #: The tile's clock by the name of its net, whatever buffers the family puts in.
 _CLOCK = re.compile(r"(\$glbnet\$)?(clk|clock)(\$.*)?$")
 

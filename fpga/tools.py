@@ -11,9 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+#: Seconds between two looks at what a tool says.
+POLL = 2.0
 
 #: Tool -> (package, function) of its build on PyPI.
 PACKAGES = {
@@ -29,6 +33,10 @@ PACKAGES = {
 
 class ToolError(RuntimeError):
     """A tool is missing or has failed; the message has the remedy, or the end of its log and where that is."""
+
+
+class ToolStuck(ToolError):
+    """A tool was stopped because it would not have come to an end."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +77,31 @@ def version(tool: str) -> str:
     return f"{distribution} {installed(distribution)}"
 
 
-def run_tool(tool: str, arguments: list[str], folder: Path, log: str) -> Run:
-    """Runs a tool in a folder; what it says goes to the file ``log`` there. Raises ToolError if it fails."""
+def run_tool(
+    tool: str,
+    arguments: list[str],
+    folder: Path,
+    log: str,
+    *,
+    stuck: Callable[[str], bool] | None = None,
+) -> Run:
+    """Runs a tool in a folder; what it says goes to the file ``log`` there. Raises ToolError if it fails.
+
+    ``stuck`` is given what it has said, every few seconds; if it says so, the tool is stopped, and ToolStuck raised.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with (folder / log).open("w") as file:
         process = subprocess.Popen([*command(tool), *arguments], cwd=folder, stdout=file, stderr=file)
         # The way to learn what one child has used.
-        _, status, usage = os.wait4(process.pid, 0)
+        done, status, usage = os.wait4(process.pid, os.WNOHANG if stuck else 0)
+        while stuck and not done:
+            time.sleep(POLL)
+            done, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if not done and stuck((folder / log).read_text(errors="replace")):
+                process.kill()
+                process.wait()
+                raise ToolStuck(f"{tool} makes no progress (log {folder / log}); try another seed")
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         tail = "\n".join((folder / log).read_text(errors="replace").splitlines()[-15:])

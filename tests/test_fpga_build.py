@@ -8,12 +8,12 @@ import pytest
 
 from fpga import report
 from fpga.boards import BOARDS, BoardError, board_of
-from fpga.build import Build
+from fpga.build import Build, Placement
 from fpga.cells import Area
 from fpga.families import ECP5
 from fpga.report import BEGIN, END, README, grown, recorded, slower, table, with_table
-from fpga.timing import critical_path, fmax, unit
-from fpga.tools import ToolError
+from fpga.timing import critical_path, fmax, routing_stuck, unit
+from fpga.tools import ToolError, ToolStuck, run_tool
 from tests.test_cli import refused
 
 SMALL = dataclasses.replace(BOARDS["ulx3s-25f"], config="matrix4", seeds=(1,))
@@ -55,6 +55,62 @@ def test_what_does_not_fit_is_an_error(tmp_path):
     build.pins.write_text("")
     with pytest.raises(ToolError, match=r"nextpnr-ecp5 failed \(log .*nextpnr-1.log\)"):
         build.place(1)
+
+
+def routed(waiting):
+    """What nextpnr's router1 says, a line for each number of wires that wait."""
+    return "".join(
+        f"Info: {1000 * n:10} | {16 * n:8} {14 * n:10} | {189:4}  {811:4} | {left:9}|  {1.25:9.2f} {2.5 * n:10.2f}|\n"
+        for n, left in enumerate(waiting, 1)
+    )
+
+
+def test_a_router_without_progress_is_noticed():
+    assert not routing_stuck("") and not routing_stuck(routed([7] * 99))
+    assert routing_stuck(routed([*range(500, 7, -1), *[7] * 100]))
+    assert not routing_stuck(routed([*[7] * 50, 8, *[7] * 60]))
+
+
+def test_a_seed_that_cannot_be_routed_is_left_out(tmp_path, monkeypatch):
+    """The others count; it is not tried again; with no other it is an error."""
+    tries = []
+
+    def stuck_once(tool, arguments, folder, log, **options):
+        if tool.startswith("nextpnr") and "--seed 7" in " ".join(arguments):
+            tries.append(log)
+            raise ToolStuck("nextpnr-ecp5 makes no progress; try another seed")
+        return run_tool(tool, arguments, folder, log, **options)
+
+    monkeypatch.setattr("fpga.build.run_tool", stuck_once)
+    netlist = {"modules": {"board": {"attributes": {"top": "1"}, "ports": {}, "cells": {}, "netnames": {}}}}
+
+    def build(*seeds):
+        made = Build(dataclasses.replace(SMALL, seeds=seeds), root=tmp_path)
+        (made.folder / "board.json").write_text(json.dumps(netlist))
+        made.pins.write_text("")
+        return made
+
+    for _ in range(2):
+        with pytest.raises(ToolStuck, match="try another seed"):
+            build(7).place(7)
+    assert tries == ["nextpnr-7.log"]
+    monkeypatch.setattr(Build, "map", lambda self: {})
+    with pytest.raises(ToolStuck):
+        build(7).run()
+    place = Build.place
+    other = Placement(8, 90.0, 1.0, 1, [], {"lut": [1, 2], "ff": [1, 2], "dsp": [0, 0], "bram": [0, 0]})
+    monkeypatch.setattr(Build, "place", lambda self, seed: place(self, seed) if seed == 7 else other)
+    monkeypatch.setattr(Build, "pack", lambda self, seed: tmp_path / f"of-{seed}.bit")
+    found = build(7, 8).run()
+    assert found["seeds_not_routed"] == [7] and [s["seed"] for s in found["seeds"]] == [8]
+    assert found["bitstream"] == "of-8.bit" and found["fmax_mhz"] == 90
+
+
+def test_a_tool_that_is_stuck_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("fpga.tools.command", lambda tool: ("sh", "-c", "echo waiting; sleep 600"))
+    monkeypatch.setattr("fpga.tools.POLL", 0.05)
+    with pytest.raises(ToolStuck, match=r"makes no progress \(log .*log\); try another seed"):
+        run_tool("nextpnr-ecp5", [], tmp_path, "log", stuck=lambda said: "waiting" in said)
 
 
 def test_unknown_boards(capsys):

@@ -134,6 +134,8 @@ def _show(found: dict[str, Any], bitstream: Path) -> None:
     console.print(table)
     seeds = ", ".join(f"{s['fmax_mhz']:g}" for s in found["seeds"])
     console.print(f"Fmax {found['fmax_mhz']:g} MHz, median of {seeds}; clock {found['clock_mhz']:g} MHz")
+    if found["seeds_not_routed"]:
+        console.print(f"not routed, without progress: seed {', '.join(map(str, found['seeds_not_routed']))}")
     steps = (f"{s['unit']} {s['logic_ns'] + s['wires_ns']:.1f}" for s in found["critical_path"])
     console.print(f"slowest path, ns by unit: {', '.join(steps)}")
     spent, most = sum(s["seconds"] for s in found["seeds"]), max(s["memory_mib"] for s in found["seeds"])
