@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lpu.float_format import FloatFormat
 from lpu.floorplan import ConfigError, SliceKind, SliceSpec, format_floorplan, parse_floorplan
 
 __all__ = [
@@ -34,39 +35,6 @@ __all__ = [
 def clog2(n: int) -> int:
     """Bits that number ``n`` things, at least 1 (a zero-width field exports badly)."""
     return max(1, (n - 1).bit_length())
-
-
-@dataclass(frozen=True)
-class FloatFormat:
-    """Binary float with IEEE-style exponent coding: sign, ``exponent`` bits, ``mantissa`` stored bits.
-
-    A value occupies the top ``width`` bits of a 32-bit stream word, so that (8, m) words are float32 bit patterns with
-    zeros below. Subnormals do not exist: they read as zero and are flushed to zero. See docs/numerics.md.
-    """
-
-    exponent: int
-    mantissa: int
-
-    def __post_init__(self) -> None:
-        if not 4 <= self.exponent <= 8:
-            raise ConfigError(f"float exponent of {self.exponent} bits: use 4 to 8")
-        if not 3 <= self.mantissa <= 23:
-            raise ConfigError(f"float mantissa of {self.mantissa} bits: use 3 to 23")
-
-    @property
-    def width(self) -> int:
-        """Bits of a value: 1 + exponent + mantissa."""
-        return 1 + self.exponent + self.mantissa
-
-    @property
-    def bias(self) -> int:
-        """Exponent bias, 2**(exponent-1) - 1."""
-        return (1 << (self.exponent - 1)) - 1
-
-    @property
-    def word_shift(self) -> int:
-        """Position of the value's lowest bit in a 32-bit stream word."""
-        return 32 - self.width
 
 
 @dataclass(frozen=True)

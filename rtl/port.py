@@ -42,13 +42,11 @@ def spaces(config: TileConfig) -> list[tuple[int, int, int, bool, bool]]:
         if spec.kind is SliceKind.MEM:
             table.append((position, spec.depth, config.lanes, True, True))
         elif spec.kind is SliceKind.MXM:
-            table.append(
-                (position, config.contexts * config.lanes, config.lanes // config.weight_group, True, False)
-            )
+            rows = config.contexts * config.lanes
+            table.append((position, rows, config.lanes // config.weight_group, True, False))
     for number, name in enumerate(queue_names(config)):
-        table.append(
-            (QUEUE_SPACE + number, config.queue_depth, -(-layout(config, name).width // 32), True, False)
-        )
+        words = -(-layout(config, name).width // 32)
+        table.append((QUEUE_SPACE + number, config.queue_depth, words, True, False))
     table.append((INDEX_SPACE, config.index_registers, 1, True, True))
     table.append((MASK_SPACE, config.masks, -(-config.lanes // 32), True, False))
     table.append((STATUS_SPACE, STATUS_WORDS, 1, False, True))

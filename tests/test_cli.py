@@ -159,7 +159,7 @@ def test_bad_input_is_one_line(capsys, hello, tmp_path):
     # An impossible configuration.
     mine = tmp_path / "mine.json"
     mine.write_text(json.dumps(TINY.to_dict() | {"lanes": 5}))
-    assert "lanes=5: use a power of two from 4 to 64" in refused(capsys, "bench", "matmul", "--config", mine)
+    assert "lanes=5: use a power of two from 2 to 64" in refused(capsys, "bench", "matmul", "--config", mine)
     mine.write_text("{")
     assert "is not JSON" in refused(capsys, "isa", "--config", mine)
 

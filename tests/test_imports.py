@@ -11,6 +11,7 @@ OURS = ("lpu", "golden", "rtl", "fpga", "tb", "models", "tests")
 CONTRACT = (
     "lpu.arch",
     "lpu.floorplan",
+    "lpu.float_format",
     "lpu.small",
     "lpu.topology",
     "lpu.enums",
