@@ -148,6 +148,8 @@ BOARDS: dict[str, Board] = {
             {"device": "85k", "package": "CABGA381", "speed": "6"},
             _ecp5("85f"),
             clocks.ecp5_pll,
+            # Slow paths count twice as much as by default, and cells lie less densely.
+            options=("--placer-heap-timingweight", "20", "--placer-heap-beta", "0.8"),
         ),
         Board(
             "icebreaker",

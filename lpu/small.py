@@ -12,8 +12,8 @@ from lpu.floorplan import parse_floorplan
 SMALL: dict[str, TileConfig] = {
     c.name: c
     for c in (
-        # All that `ecp5-85f` does, with half its vector lanes and no more of anything than a compiled model uses: an 85F has
-        # room to route it.
+        # All that `ecp5-85f` does, with half its vector lanes and no more of anything than a compiled model uses, so that an 85F
+        # has room beside it.
         TileConfig(
             "whole16",
             16,

@@ -156,3 +156,13 @@ def test_links_at_the_ends_of_the_row():
         PRESETS["tiny"].linked(5)
     with pytest.raises(ConfigError, match="link_width=10: use one of 8, 9"):
         dataclasses.replace(TINY, link_width=10)
+
+
+def test_streams_that_matter_where_they_arrive():
+    """Driven before, and of use there or behind; where it is only driven once more, two results may meet."""
+    config = TileConfig("x", 4, 2, 8, parse_floorplan("host<w0>e0 mem:16<w1>e0,w0 mem:16<e0>e0,w1"))
+    assert config.arriving("host0", "tap") == {("w", 0)}
+    assert config.arriving("mem0", "tap") == {("e", 0), ("w", 1)}
+    assert config.arriving("mem1", "tap") == {("e", 0)}
+    assert config.arriving("host0", "inject") == frozenset()
+    assert config.arriving("mem0", "inject") == {("e", 0)}

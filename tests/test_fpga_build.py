@@ -12,6 +12,7 @@ from fpga.build import Build, Placement
 from fpga.cells import Area
 from fpga.families import ECP5
 from fpga.report import BEGIN, END, README, grown, recorded, slower, table, with_table
+from fpga.sites import assign
 from fpga.timing import critical_path, fmax, routing_stuck, unit
 from fpga.tools import ToolError, ToolStuck, run_tool
 from tests.test_cli import refused
@@ -33,6 +34,9 @@ def test_a_small_tile_becomes_a_bitstream(tmp_path):
     assert abs(sum(part["lut"] for part in found["parts"].values()) - found["lut"]["used"]) < 60
     assert found["critical_path"] and found["critical_path"][0]["unit"] != "board"
     assert (tmp_path / "ulx3s-25f" / found["bitstream"]).stat().st_size > 50_000
+    # The names that sites are given by are those of the RTL.
+    placed = json.loads((tmp_path / "ulx3s-25f" / "board.json").read_text())
+    assert assign(placed, "85k") == 16 + found["bram"]["used"] - found["parts"]["host"]["bram"]
     told.clear()
     assert Build(SMALL, root=tmp_path, tell=told.append).run() == found
     assert [t for t in told if not t.startswith("mapping")] == []

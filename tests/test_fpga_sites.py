@@ -9,6 +9,9 @@ from fpga.families import ECP5
 from fpga.sites import assign
 from fpga.tools import run_tool
 
+#: Block RAMs of each queue.
+QUEUES = {"host0_port": 2, "mem0_read": 2, "mxm0_passes": 3, "mxm0_weights": 3, "vxm0_chain": 3}
+
 
 def blocks(lanes=4):
     """A netlist of nothing but the hard blocks of a tile with 16 rows, named as joined netlists name them."""
@@ -27,6 +30,8 @@ def blocks(lanes=4):
     for lane in range(16):
         for mem in ("mem0", "mem1"):
             names[mem][f"unit.lane{lane}.array.0.0"] = "DP16KD"
+    for queue, words in QUEUES.items():
+        names[queue] = {f"unit.memory.part{n}.0.0": "DP16KD" for n in range(words)}
     modules = {}
     for part, cells in names.items():
         modules[f"board.core.tile.{part}.mapped"] = {
@@ -59,9 +64,9 @@ def places(netlist):
 
 def test_every_block_has_a_site_of_its_own():
     netlist = blocks()
-    assert assign(netlist, "85k") == 144 + 128 + 12 + 4 + 32
+    assert assign(netlist, "85k") == 144 + 128 + 12 + 4 + 32 + 13
     sites = places(netlist)
-    assert len(sites) == len(set(sites.values())) == 320
+    assert len(sites) == len(set(sites.values())) == 333
 
 
 def test_data_goes_from_neighbour_to_neighbour():
@@ -87,6 +92,9 @@ def test_data_goes_from_neighbour_to_neighbour():
     for lane in range(16):
         ((a, _, _), (b, _, _)) = of(rf"/unit\.lane{lane}\.array")
         assert abs(a - b) <= 3
+    for queue, words in QUEUES.items():
+        columns = [x for x, _, _ in of(f"{queue}.mapped")]
+        assert len(columns) == words and max(columns) - min(columns) <= 12
 
 
 def test_nextpnr_has_these_sites(tmp_path):
