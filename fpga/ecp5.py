@@ -42,12 +42,14 @@ class Ecp5:
     ----------
     device : :data:`DEVICES` entry or its name.
     array_dsps : MULT18X18D that the array's multipliers may use; after that they are built of carry cells.
-    array_pairs : pairs of multipliers that there are to be; each gets a DSP, and the first ones a second, before any gets none.
+    array_pairs : pairs of multipliers that there are to be; each gets a DSP before any gets two, and those that do are spread
+        over all, so that every row of an array has as many.
     """
 
     def __init__(self, device: Device | str = "85f", *, array_dsps: int = 0, array_pairs: int = 0):
         self.device = DEVICES[device] if isinstance(device, str) else device
-        self._left, self._pairs = array_dsps, array_pairs
+        self._left, self._pairs, self._built = array_dsps, array_pairs, 0
+        self._spare = max(0, array_dsps - array_pairs)
 
     @classmethod
     def for_config(cls, config: TileConfig, device: Device | str) -> Ecp5:
@@ -71,13 +73,16 @@ class Ecp5:
 
     def get_multiply_pair(self, component) -> Elaboratable:
         """For :class:`rtl.multiply.MultiplyPair`: two DSPs where there are more than pairs left, else one, else none."""
-        self._pairs = max(0, self._pairs - 1)
-        c = component
-        if self._left == 1 or 0 < self._left <= self._pairs + 1:
-            self._left -= 1
+        number, c = self._built, component
+        self._built += 1
+        wanted = 2
+        if number < self._pairs:
+            wanted = 1 + self._spare * (number + 1) // self._pairs - self._spare * number // self._pairs
+        dsps = min(wanted, 2, self._left)
+        self._left -= dsps
+        if dsps == 1:
             return packed_multiply8(c.a, c.b0, c.b1, c.product0, c.product1)
-        build = dsp_multiply if self._left else lut_multiply8
-        self._left = max(0, self._left - 2)
+        build = dsp_multiply if dsps else lut_multiply8
         m = Module()
         m.submodules.multiply0 = build(c.a, c.b0, c.product0)
         m.submodules.multiply1 = build(c.a, c.b1, c.product1)

@@ -54,7 +54,8 @@ class TileConfig:
     reduce_accumulators : running scalars of each SXM's reducer.
     index_registers : X registers, X0 reading as zero. masks : lane masks, mask 0 being all lanes.
     queue_depth : instruction words of each queue. loop_depth : nesting of LOOP; 0: there is no LOOP.
-    token_fifo, vector_fifo : entries of the host port's FIFOs, each way.
+    token_fifo, vector_fifo : entries of the host port's FIFOs, each way. No vector_fifo: no VPOP and no VPUSH, and the host's
+        streams carry what LDX takes and nothing else.
     link_width : wires of a link in each direction, clock not counted: 8, 9, 12, 18 or 24.
     """
 
@@ -93,7 +94,8 @@ class TileConfig:
         _power("masks", self.masks, 2, 16)
         _power("queue_depth", self.queue_depth, 16, 1 << 14)
         _power("token_fifo", self.token_fifo, 1, 1 << 10)
-        _power("vector_fifo", self.vector_fifo, 1, 1 << 10)
+        if self.vector_fifo:
+            _power("vector_fifo", self.vector_fifo, 1, 1 << 10)
         if self.streams % 4 or not 4 <= self.streams <= 32:
             raise ConfigError(
                 f"streams={self.streams}: use a multiple of 4 from 4 to 32 (four byte streams carry one word)"
@@ -170,6 +172,8 @@ class TileConfig:
 
     def reachable(self, name: str, attribute: str) -> tuple[tuple[str, int], ...]:
         """(direction ``"e"``/``"w"``, word stream) pairs of a slice's ``inject`` or ``tap``; all where unrestricted."""
+        if attribute == "inject" and self.spec(name).kind is SliceKind.HOST and not self.vector_fifo:
+            return ()
         allowed = getattr(self.spec(name), attribute)
         every = [(d, w) for d in "ew" for w in range(self.words)]
         return tuple((d, w) for d, w in every if allowed is None or f"{d}{w}" in allowed)
@@ -180,17 +184,19 @@ class TileConfig:
         tapped = set(self.reachable(sink, "tap"))
         return tuple(r for r in self.reachable(source, "inject") if r[0] == direction and r in tapped)
 
-    def arriving(self, name: str, *uses: str) -> frozenset[tuple[str, int]]:
+    def arriving(self, name: str, *uses: str, vectors: bool = False) -> frozenset[tuple[str, int]]:
         """(direction, word stream) pairs that matter where they reach a slice: one before it may inject there, and it or one
-        after it has them among its ``uses``, ``"tap"`` or ``"inject"``."""
+        after it has them among its ``uses``, ``"tap"`` or ``"inject"``. With ``vectors``, a host without a vector FIFO does not
+        count: it takes 16 bits of lane 0."""
         at, names = self.position(name), self.slice_names
+        scalar = {n for n in names if vectors and not self.vector_fifo and n.startswith(SliceKind.HOST.value)}
         found = set()
         for direction, before, after in (
             ("e", names[:at], names[at:]),
             ("w", names[at + 1 :], names[: at + 1]),
         ):
             sources = {s for n in before for s in self.reachable(n, "inject")}
-            users = {s for n in after for use in uses for s in self.reachable(n, use)}
+            users = {s for n in after if n not in scalar for use in uses for s in self.reachable(n, use)}
             found |= {s for s in sources & users if s[0] == direction}
         return frozenset(found)
 

@@ -16,10 +16,10 @@ cycles after the last of them. LOOP keeps its own fields in place of the slots.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lpu.arch import TileConfig
+from lpu.arch import SliceKind, TileConfig
 from lpu.enums import Accumulate, AddMode, Destination, Operand, Quantise, Reduction, Source, Special
 from lpu.instruction import (
     Instruction,
@@ -85,6 +85,7 @@ __all__ = [
     "stream_name",
     "streams_of",
     "unit_of",
+    "vector_ops",
     "west",
 ]
 
@@ -99,14 +100,24 @@ def queue_names(config: TileConfig) -> tuple[str, ...]:
     )
 
 
+#: Instructions of the host that move vectors through its FIFOs.
+VECTOR_OPS = ("VPOP", "VPUSH")
+
+
+def vector_ops(config: TileConfig) -> tuple[str, ...]:
+    """Those of VECTOR_OPS that a configuration has: all of them, or none."""
+    return VECTOR_OPS if config.vector_fifo else ()
+
+
 @lru_cache(maxsize=4096)
 def unit_of(config: TileConfig, queue: str) -> Unit:
-    """The unit behind a queue name. Raises IsaError naming the queues there are."""
+    """The unit behind a queue name, with the instructions the configuration has. Raises IsaError naming the queues there are."""
     if queue in queue_names(config):
         kind = config.spec(queue.split(".")[0]).kind
         for unit in UNITS:
             if unit.slice is kind and unit.name == queue.split(".")[1]:
-                return unit
+                left_out = set(VECTOR_OPS) - set(vector_ops(config)) if kind is SliceKind.HOST else set()
+                return replace(unit, ops=tuple(op for op in unit.ops if op.name not in left_out))
     raise IsaError(f"no queue {queue!r} in {config.name}: it has {', '.join(queue_names(config))}")
 
 

@@ -6,7 +6,7 @@ the compiler of models needs an SXM, the kernels of ``lpu bench matmul`` a MEM.
 
 from __future__ import annotations
 
-from lpu.arch import PRESETS, TileConfig
+from lpu.arch import TileConfig
 from lpu.floorplan import parse_floorplan
 
 SMALL: dict[str, TileConfig] = {
@@ -19,14 +19,16 @@ SMALL: dict[str, TileConfig] = {
             16,
             4,
             1024,
-            PRESETS["ecp5-85f"].floorplan,
+            parse_floorplan(
+                "mxm<w0>e0 mem:512<e0,w0>e0,w0 sxm<e0,w0>e0 vxm<e0,w1>e0,w0 mem:512<e0>w1 host<e0>"
+            ),
             activations=16,
             vxm_accumulators=2,
             permute_maps=2,
             masks=2,
             queue_depth=512,
             loop_depth=2,
-            vector_fifo=1,
+            vector_fifo=0,
         ),
         # Products, and what one vector lane makes of them (scales, activation functions, quantisation).
         TileConfig(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -128,6 +128,7 @@ class Host(wiring.Component):
     tokens_in, vectors_in : In, streams from the host, 16 and 32 bits; vectors lane 0 first.
     tokens_out, vectors_out : Out, streams to the host.
     tokens_in_level, tokens_out_level, vectors_in_level, vectors_out_level : Out, whole entries that wait.
+    Without a vector FIFO there are always no vectors, and no room.
     violation : Out, one cycle after the event's cycle.
     """
 
@@ -158,18 +159,14 @@ class Host(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, name = self._config, self._name
-        m.submodules.hop = hop = Hop(config, name, injections=1)
+        m.submodules.hop = hop = Hop(config, name, injections=1 if config.vector_fifo else 0)
         m.submodules.sampler = sampler = Sampler(config, name, word=True, hold=False)
         m.submodules.tokens_in = tokens_in = Fifo(width=16, depth=config.token_fifo)
         m.submodules.tokens_out = tokens_out = Fifo(width=16, depth=config.token_fifo)
-        m.submodules.vectors_in = vectors_in = Fifo(
-            width=32 * config.lanes, depth=config.vector_fifo, granularity=32
-        )
-        m.submodules.vectors_out = vectors_out = Fifo(width=32 * config.lanes, depth=config.vector_fifo)
         m.submodules.registers = registers = RegisterFile(depth=config.index_registers, width=16)
         through(m, config, self, hop)
         through(m, config, self, sampler)
-        m.d.comb += [fifo.clear.eq(self.clear) for fifo in (tokens_in, tokens_out, vectors_in, vectors_out)]
+        m.d.comb += [fifo.clear.eq(self.clear) for fifo in (tokens_in, tokens_out)]
 
         # Cycle 0: what it is. A load bus access takes the place of a CONFIG or the operand of a PUSH.
         ops = layout(config, f"{name}.port").ops
@@ -186,8 +183,8 @@ class Host(wiring.Component):
             # INDEX, CONFIG, LDX, POP and TAIL have what they write lowest; PUSH has its operand there.
             target.eq(Mux(self.bus.write, self.bus.entry, args["INDEX"]["x"])),
             source.eq(args["INDEX"]["src"]),
-            sampler.enable.eq(now["LDX"] | now["VPUSH"]),
-            sampler.code.eq(Mux(now["LDX"], args["LDX"]["src"], args["VPUSH"]["src"])),
+            sampler.enable.eq(now["LDX"]),
+            sampler.code.eq(args["LDX"]["src"]),
         ]
         with m.If(now["PUSH"]):
             m.d.comb += source.eq(args["PUSH"]["src"])
@@ -204,50 +201,28 @@ class Host(wiring.Component):
         self._masks(m, delayed(m, mask, 2), delayed(m, was["TAIL"], 1, reset_less=False), operand, bus_mask)
         m.d.sync += self.read_data.eq(Mux(delayed(m, bus_read, 2, reset_less=False), operand, 0))
 
-        # FIFOs to the program: POP in cycle 1, VPOP counted in cycle 0 and read in cycle 1.
-        starved, vector_starved = Signal(), Signal()
-        popping, vector_popping = Signal(), Signal()
+        # To the program, in cycle 1.
+        starved, popping = Signal(), Signal()
         m.d.comb += [
             popping.eq(was["POP"] & (tokens_in.level != 0)),
-            vector_popping.eq(now["VPOP"] & (vectors_in.level != 0)),
             tokens_in.next.eq(popping),
             tokens_in.remove.eq(popping),
-            vectors_in.remove.eq(vector_popping),
-            vectors_in.next.eq(delayed(m, vector_popping, 1, reset_less=False)),
-            hop.inject0.data.eq(delayed(m, vectors_in.read_data, 1)),
-            hop.inject0.enable.eq(
-                delayed(
-                    m,
-                    Mux(now["VPOP"], destinations(config, args["VPOP"]["dst"], narrow=0), 0),
-                    VPOP_RESULT,
-                    reset_less=False,
-                )
-            ),
         ]
-        m.d.sync += [
-            starved.eq(was["POP"] & (tokens_in.level == 0)),
-            vector_starved.eq(now["VPOP"] & (vectors_in.level == 0)),
-        ]
-        # FIFOs from the program: counted in cycle 1, written in cycle 2, seen by the host after that.
-        overrun, pushing, vector_pushing = Signal(), Signal(), Signal()
+        m.d.sync += starved.eq(was["POP"] & (tokens_in.level == 0))
+        # From the program: counted in cycle 1, written in cycle 2, seen by the host after that.
+        overrun, pushing = Signal(), Signal()
         full = tokens_out.level == config.token_fifo
-        vector_full = vectors_out.level == config.vector_fifo
         m.d.comb += [
             tokens_out.add.eq(was["PUSH"] & ~full),
             tokens_out.write_data.eq(operand),
             tokens_out.write.eq(pushing),
             tokens_out.push.eq(pushing),
-            vectors_out.add.eq(was["VPUSH"] & ~vector_full),
-            vectors_out.write_data.eq(sampler.data),
-            vectors_out.write.eq(vector_pushing),
-            vectors_out.push.eq(vector_pushing),
         ]
-        m.d.sync += [
-            overrun.eq((was["PUSH"] & full) | (was["VPUSH"] & vector_full)),
-            pushing.eq(tokens_out.add),
-            vector_pushing.eq(vectors_out.add),
-        ]
-        self._host_side(m, tokens_in, tokens_out, vectors_in, vectors_out)
+        m.d.sync += [overrun.eq(was["PUSH"] & full), pushing.eq(tokens_out.add)]
+        self._tokens(m, tokens_in, tokens_out)
+        vector_starved, vector_overrun = (
+            self._vectors(m, hop, sampler, now, was, args) if config.vector_fifo else (Const(0), Const(0))
+        )
         report(
             m,
             self.violation,
@@ -255,7 +230,7 @@ class Host(wiring.Component):
                 ViolationKind.CONFLICT: hop.conflict,
                 ViolationKind.NO_OPERAND: sampler.missing,
                 ViolationKind.UNDERFLOW: starved | vector_starved,
-                ViolationKind.OVERFLOW: overrun,
+                ViolationKind.OVERFLOW: overrun | vector_overrun,
             },
         )
         return m
@@ -313,21 +288,65 @@ class Host(wiring.Component):
                         Mux(tail, lanes[part : part + bits], data32[:bits])
                     )
 
-    def _host_side(self, m: Module, tokens_in, tokens_out, vectors_in, vectors_out) -> None:
-        """Streams to and from the command interpreter, and what it may know of the FIFOs."""
+    def _tokens(self, m: Module, tokens_in: Fifo, tokens_out: Fifo) -> None:
+        """Token streams to and from the command interpreter, and what it may know of the FIFOs."""
         config = self._config
+        accept = self.tokens_in.valid & self.tokens_in.ready
         m.d.comb += [
             self.tokens_in_level.eq(tokens_in.level),
-            self.vectors_in_level.eq(vectors_in.level),
             self.tokens_in.ready.eq(tokens_in.level != config.token_fifo),
             tokens_in.write_data.eq(self.tokens_in.payload),
+            *(strobe.eq(accept) for strobe in (tokens_in.write, tokens_in.push, tokens_in.add)),
         ]
-        accept = self.tokens_in.valid & self.tokens_in.ready
-        m.d.comb += [tokens_in.write.eq(accept), tokens_in.push.eq(accept), tokens_in.add.eq(accept)]
-
-        lane_in = Signal(range(config.lanes))
-        accept, last = Signal(), Signal()
+        # A word pushed in cycle 1 is there from cycle 3 on: the host sees the level of a cycle before.
+        waiting = Signal.like(self.tokens_out_level)
+        m.d.sync += waiting.eq(tokens_out.level - tokens_out.remove)
         m.d.comb += [
+            self.tokens_out_level.eq(waiting),
+            self.tokens_out.valid.eq(waiting != 0),
+            self.tokens_out.payload.eq(tokens_out.read_data),
+            tokens_out.remove.eq(self.tokens_out.valid & self.tokens_out.ready),
+            tokens_out.next.eq(tokens_out.remove),
+        ]
+        with m.If(self.clear):
+            m.d.sync += waiting.eq(0)
+
+    def _vectors(self, m: Module, hop: Hop, sampler: Sampler, now, was, args) -> tuple[Signal, Signal]:
+        """VPOP, VPUSH and their FIFOs, as tokens have them; a vector comes and goes lane by lane. Returns (VPOP found none,
+        VPUSH found no room), each registered."""
+        config = self._config
+        m.submodules.vectors_in = vectors_in = Fifo(
+            width=32 * config.lanes, depth=config.vector_fifo, granularity=32
+        )
+        m.submodules.vectors_out = vectors_out = Fifo(width=32 * config.lanes, depth=config.vector_fifo)
+        # VPOP counts in cycle 0 and reads in cycle 1.
+        starved, popping = Signal(), Signal()
+        enable = Mux(now["VPOP"], destinations(config, args["VPOP"]["dst"], narrow=0), 0)
+        m.d.comb += [
+            popping.eq(now["VPOP"] & (vectors_in.level != 0)),
+            vectors_in.remove.eq(popping),
+            vectors_in.next.eq(delayed(m, popping, 1, reset_less=False)),
+            hop.inject0.data.eq(delayed(m, vectors_in.read_data, 1)),
+            hop.inject0.enable.eq(delayed(m, enable, VPOP_RESULT, reset_less=False)),
+        ]
+        m.d.sync += starved.eq(now["VPOP"] & (vectors_in.level == 0))
+        overrun, pushing = Signal(), Signal()
+        full = vectors_out.level == config.vector_fifo
+        m.d.comb += [
+            vectors_out.add.eq(was["VPUSH"] & ~full),
+            vectors_out.write_data.eq(sampler.data),
+            vectors_out.write.eq(pushing),
+            vectors_out.push.eq(pushing),
+        ]
+        m.d.sync += [overrun.eq(was["VPUSH"] & full), pushing.eq(vectors_out.add)]
+        with m.If(now["VPUSH"]):
+            m.d.comb += [sampler.enable.eq(1), sampler.code.eq(args["VPUSH"]["src"])]
+
+        lane_in, lane_out = Signal(range(config.lanes)), Signal(range(config.lanes))
+        accept, last, taken = Signal(), Signal(), Signal()
+        waiting = Signal.like(self.vectors_out_level)
+        m.d.comb += [
+            self.vectors_in_level.eq(vectors_in.level),
             self.vectors_in.ready.eq(vectors_in.level != config.vector_fifo),
             accept.eq(self.vectors_in.valid & self.vectors_in.ready),
             last.eq(lane_in == config.lanes - 1),
@@ -335,31 +354,19 @@ class Host(wiring.Component):
             vectors_in.write.eq(Mux(accept, 1 << lane_in, 0)),
             vectors_in.push.eq(accept & last),
             vectors_in.add.eq(accept & last),
-        ]
-        m.d.sync += lane_in.eq(lane_in + accept)
-
-        # A word pushed in cycle 1 is there from cycle 3 on: the host sees levels of a cycle before.
-        waiting = Signal.like(self.tokens_out_level)
-        vectors_waiting = Signal.like(self.vectors_out_level)
-        m.d.sync += [
-            waiting.eq(tokens_out.level - tokens_out.remove),
-            vectors_waiting.eq(vectors_out.level - vectors_out.remove),
-        ]
-        lane_out = Signal(range(config.lanes))
-        taken = Signal()
-        m.d.comb += [
-            self.tokens_out_level.eq(waiting),
-            self.tokens_out.valid.eq(waiting != 0),
-            self.tokens_out.payload.eq(tokens_out.read_data),
-            tokens_out.remove.eq(self.tokens_out.valid & self.tokens_out.ready),
-            tokens_out.next.eq(tokens_out.remove),
-            self.vectors_out_level.eq(vectors_waiting),
-            self.vectors_out.valid.eq(vectors_waiting != 0),
+            self.vectors_out_level.eq(waiting),
+            self.vectors_out.valid.eq(waiting != 0),
             self.vectors_out.payload.eq(vectors_out.read_data.word_select(lane_out, 32)),
             taken.eq(self.vectors_out.valid & self.vectors_out.ready),
             vectors_out.remove.eq(taken & (lane_out == config.lanes - 1)),
             vectors_out.next.eq(vectors_out.remove),
+            *(fifo.clear.eq(self.clear) for fifo in (vectors_in, vectors_out)),
         ]
-        m.d.sync += lane_out.eq(lane_out + taken)
+        m.d.sync += [
+            lane_in.eq(lane_in + accept),
+            lane_out.eq(lane_out + taken),
+            waiting.eq(vectors_out.level - vectors_out.remove),
+        ]
         with m.If(self.clear):
-            m.d.sync += [lane_in.eq(0), lane_out.eq(0), waiting.eq(0), vectors_waiting.eq(0)]
+            m.d.sync += [lane_in.eq(0), lane_out.eq(0), waiting.eq(0)]
+        return starved, overrun

@@ -172,10 +172,14 @@ class Tile(wiring.Component):
                     getattr(slices[sink], f"{side}_in"),
                 )
                 for part, use in uses.items():
+                    vectors = config.arriving(sink, *use, vectors=True)
                     for direction, word in sorted(config.arriving(sink, *use)):
                         if direction == d:
                             for s in range(4 * word, 4 * word + 4):
-                                m.d.comb += getattr(arriving, part)[s].eq(getattr(leaving, part)[s])
+                                value = getattr(leaving, part)[s]
+                                if part == "data" and (d, word) not in vectors:
+                                    value = value[:8] if s % 4 < 2 else Const(0)
+                                m.d.comb += getattr(arriving, part)[s].eq(value)
 
         # Queues and what all of them hear.
         starting = self._links(m, port, slices) if config.ports else port.start

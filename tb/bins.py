@@ -22,6 +22,7 @@ from lpu.isa import (
     queue_names,
     stream_name,
     unit_of,
+    vector_ops,
 )
 from lpu.runtime.machine import ViolationKind
 from tb.picker import BYTE_SOURCES, WORD_SOURCES, Picker
@@ -136,10 +137,14 @@ def universe(config: TileConfig) -> dict[str, list[str]]:
         ],
         "mask": ["full", "some", "none"],
         "fifo": [
-            "PUSH fills it",
-            "VPUSH fills it",
-            "POP takes all of a full one",
-            "VPOP takes all of a full one",
+            f"{op} {what}"
+            for op, what in (
+                ("PUSH", "fills it"),
+                ("VPUSH", "fills it"),
+                ("POP", "takes all of a full one"),
+                ("VPOP", "takes all of a full one"),
+            )
+            if op in ("PUSH", "POP", *vector_ops(config))
         ],
         **_vxm(),
         "reduce": [

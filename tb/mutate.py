@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from lpu import timing
 from lpu.arch import TileConfig
-from lpu.isa import LOOP_INDEX, Instruction, IsaError, encode, layout
+from lpu.isa import LOOP_INDEX, Instruction, IsaError, encode, layout, vector_ops
 from lpu.runtime.machine import ViolationKind
 from tb.blocks import Item
 from tb.picker import WORD_SOURCES, Picker
@@ -68,7 +68,7 @@ class Saboteur:
             (place, f"{name}.{unit}", op)
             for place, name in enumerate(config.slice_names)
             for unit, op in WORD_SOURCES.get(config.spec(name).kind, ())
-            if op in ("READ", "DRAIN", "VPOP")
+            if op in ("READ", "DRAIN", "VPOP") and op in layout(config, f"{name}.{unit}").ops
         ]
         if self._board.claims.fifo["VPOP"] == self._board.limits["VPOP"]:
             sources = [s for s in sources if s[2] != "VPOP"]
@@ -166,11 +166,11 @@ class Saboteur:
         )
 
     def _underflow(self) -> str:
-        op = self._rng.choice(["POP", "VPOP"])
+        op = self._rng.choice(["POP", *(op for op in vector_ops(self._config) if op == "VPOP")])
         return self._fifo(op, self._board.limits[op])
 
     def _overflow(self) -> str:
-        op = self._rng.choice(["PUSH", "PUSH", "VPUSH"])
+        op = self._rng.choice(["PUSH", "PUSH", *(op for op in vector_ops(self._config) if op == "VPUSH")])
         return self._fifo(op, self._board.limits[op])
 
 

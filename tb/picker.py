@@ -103,6 +103,7 @@ class Picker:
                 for n in upstream
                 if wanted in self._inject[n]
                 for unit, op in table.get(self.config.spec(n).kind, ())
+                if op in layout(self.config, f"{n}.{unit}").ops
             ]
         return self._sources[key]
 

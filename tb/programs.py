@@ -18,7 +18,7 @@ import numpy as np
 from golden.tile import Tile, Trace
 from lpu import timing
 from lpu.arch import TileConfig
-from lpu.isa import Destination, Instruction, Source, layout, queue_names, unit_of
+from lpu.isa import Destination, Instruction, Source, layout, queue_names, unit_of, vector_ops
 from lpu.program import Program
 from lpu.runtime.machine import Machine, MachineError, Result, Violation, ViolationKind
 from tb.blocks import Block, Item, fill, random_nest
@@ -127,7 +127,7 @@ class Maker:
             for q in self._tracks
             for op in unit_of(config, q).ops
             if q.split(".")[1] != "port"
-        ] + [("host0.port", "VPOP"), ("host0.port", "VPUSH")]
+        ] + [("host0.port", op) for op in vector_ops(config)]
         self._weights = [WEIGHTS.get(op, 2) for _, op in self._roots]
         self._inputs = Inputs(rng, config)
         self._registers = Registers({}, dict(enumerate(self._inputs.masks)))
@@ -313,7 +313,7 @@ class Maker:
     def _prepare(self) -> None:
         """Early flows that fill buffers, so that later ones work on something; now and then, all of a FIFO."""
         rng = self._rng
-        for op in ("VPOP", "VPUSH"):
+        for op in vector_ops(self._config):
             if rng.random() < 0.15 and self._board.limits[op]:
                 shape = Shape([((), 0)], self._board.limits[op], rng.choice([1, 2, 7]))
                 self._try(shape, rng.randint(6, self._horizon), ("host0.port", op))

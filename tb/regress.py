@@ -65,7 +65,7 @@ NARROW = TileConfig(
     queue_depth=256,
     loop_depth=0,
     token_fifo=1,
-    vector_fifo=1,
+    vector_fifo=0,
 )
 #: Every so many seeds all of the memories is compared, otherwise the part that programs use.
 WHOLE = 8

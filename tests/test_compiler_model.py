@@ -220,8 +220,8 @@ def test_the_check_agrees_at_every_number_of_iterations(position):
             Shape(dim=12, hidden=60),
             "layer 0: 15 blocks between gate and down projection, 4 lanes buffers",
         ),
-        (tile_config(4, 4, "host mem:64 sxm mxm vxm"), Shape(), "mem, sxm, mxm, vxm and mem in this order"),
-        (tile_config(4, 4, "host mem:64 mxm sxm vxm mem:64"), Shape(), "in this order from west to east"),
+        (tile_config(4, 4, "host mem:64 sxm mxm vxm"), Shape(), "and a mem east of it"),
+        (tile_config(4, 4, "host mem:64 sxm vxm mxm mem:64"), Shape(), "the mxm west of the vxm"),
         (tile_config(4, 4, "host mem:64 sxm mxm mem:64"), Shape(), "has no vxm slice"),
         (
             tile_config(4, 4, "host mem:512 sxm mxm vxm<e0,w0,w1>w1 mem:512<e0>w0"),

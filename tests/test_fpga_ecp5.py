@@ -196,10 +196,10 @@ def test_wide_significands_stay_generic():
 
 @pytest.mark.parametrize(
     ("preset", "device", "counts"),
-    [("ecp5-85f", "85f", [2] * 4 + [1] * 124), ("ecp5-25f", "25f", [1] * 16 + [0] * 16)],
+    [("ecp5-85f", "85f", ([1] * 31 + [2]) * 4), ("ecp5-25f", "25f", [1] * 16 + [0] * 16)],
 )
 def test_platform_counts_its_multipliers(preset, device, counts):
-    """Each pair of the array gets a DSP while there are any, the first ones two; the vector lanes' three each are left."""
+    """Each pair of the array gets a DSP while there are any, some of them two; the vector lanes' three each are left."""
     config = PRESETS[preset]
     platform = Ecp5.for_config(config, device)
     pairs = [rtlil.convert(MultiplyPair(), platform=platform) for _ in range(config.lanes**2 // 2)]
@@ -208,7 +208,7 @@ def test_platform_counts_its_multipliers(preset, device, counts):
 
 @pytest.mark.parametrize(
     ("dsps", "counts"),
-    [(0, [0, 0, 0]), (1, [1, 0]), (2, [1, 1, 0, 0]), (3, [2, 1]), (4, [2, 2]), (5, [2, 2])],
+    [(0, [0, 0, 0]), (1, [1, 0]), (2, [1, 1, 0, 0]), (3, [1, 2]), (4, [2, 2]), (5, [2, 2])],
 )
 def test_dsps_go_to_as_many_pairs_as_there_are(dsps, counts):
     platform = Ecp5("85f", array_dsps=dsps, array_pairs=len(counts))

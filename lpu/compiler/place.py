@@ -249,15 +249,14 @@ class Space:
                 )
         memories = [n for n, s in zip(names, config.floorplan, strict=True) if s.kind is SliceKind.MEM]
         place = config.position
-        west = [m for m in memories if place(m) < place("sxm0")]
+        west = [m for m in memories if place(m) < place("vxm0")]
         east = [m for m in memories if place(m) > place("vxm0")]
-        if not west or not east or not place("sxm0") < place("mxm0") < place("vxm0"):
+        if not west or not east or max(place("sxm0"), place("mxm0")) > place("vxm0"):
             raise GraphError(
-                f"{config.name}: the compiler needs mem, sxm, mxm, vxm and mem in this order from west to east"
+                f"{config.name}: the compiler needs a mem, the sxm and the mxm west of the vxm and a mem east of it"
             )
-        west_memory, east_memory = (
-            Memory(m, config.lanes, config.spec(m).depth) for m in (west[-1], east[0])
-        )
+        nearest = min(west, key=lambda m: config.hops(m, "sxm0"))
+        west_memory, east_memory = (Memory(m, config.lanes, config.spec(m).depth) for m in (nearest, east[0]))
         contexts = Contexts(config.lanes, config.contexts)
         return cls(config, west_memory, east_memory, contexts, [(1 << config.lanes) - 1])
 
