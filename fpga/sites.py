@@ -152,7 +152,7 @@ def _array(plan: _Plan, cells: dict) -> None:
         raise ValueError(
             f"array rows {sorted(products)} have multipliers, {sorted(weights)} weights: names differ"
         )
-    free = {
+    bands = {
         y: [site for site in blocks.row(y, MULTIPLIERS)[::-1] if site not in plan.taken]
         for y in blocks.multipliers
     }
@@ -160,17 +160,19 @@ def _array(plan: _Plan, cells: dict) -> None:
     wanted = []
     for row, some in sorted(products.items()):
         # As many columns in each row of the device, but where it has no more.
-        sites, bands = [], len(free)
-        for n, y in enumerate(free):
-            count = len(some) * (n + 1) // bands - len(some) * n // bands
-            sites += [free[y].pop(0) for _ in range(min(count, len(free[y])))]
+        sites = []
+        for n, band in enumerate(bands.values()):
+            count = len(some) * (n + 1) // len(bands) - len(some) * n // len(bands)
+            sites += [band.pop(0) for _ in range(min(count, len(band)))]
         while len(sites) < len(some):
-            sites.append(max(free.values(), key=len).pop(0))
+            sites.append(max(bands.values(), key=len).pop(0))
         plan.give(some, sites)
         for n, ram in enumerate(weights[row]):
             x, y, _ = sites[(2 * n + 1) * len(sites) // (2 * len(weights[row]))]
             wanted.append((ram, x, beneath[y]))
-    plan.nearest(wanted, [site for y in blocks.rams for site in blocks.row(y, RAMS)])
+    rows = [blocks.row(y, RAMS) for y in blocks.rams]
+    near = [site for row in rows[: len(bands)] for site in row if site not in plan.taken]
+    plan.nearest(wanted, near if len(near) >= len(wanted) else [site for row in rows for site in row])
 
 
 def _distance(site: Site, x: int, y: int) -> int:

@@ -17,6 +17,7 @@ from lpu.compiler.graph import GraphError
 from lpu.compiler.model import compile_model
 from lpu.compiler.place import FitError
 from lpu.runtime.cycles import evaluate
+from lpu.small import SMALL
 from lpu.timing import LOOP_CYCLES
 from tests.conftest import simulation
 from tests.quantised_tools import Session, Shape, random_quantised, tile_config, tokens_of
@@ -65,6 +66,8 @@ def run(config, shape, *, chunk=1, seed=0):
             8,
         ),
         (PRESETS["ecp5-85f"], Shape(48, 100, 6, 2, 8, vocabulary=70, positions=33), 2),
+        (replace(SMALL["whole16"], masks=8), Shape(48, 100, 6, 2, 8, vocabulary=70, positions=33), 1),
+        (tile_config(4, 2, "sxm mem:1024 mxm vxm host mem:1024", vector_fifo=0), Shape(positions=10), 2),
     ],
     ids=lambda x: x.name if hasattr(x, "name") else f"{x.dim}-{x.head_dim}" if hasattr(x, "dim") else None,
 )

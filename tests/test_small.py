@@ -8,9 +8,11 @@ from lpu import timing
 from lpu.isa import Instruction, IsaError, east, west
 from lpu.program import Program
 from lpu.runtime.driver import RtlMachine
+from lpu.runtime.machine import MachineError
 from lpu.small import SMALL
 from tb.designs import tile_verilog
 from tb.fastsim import Simulation
+from tb.regress import NARROW
 
 
 def product(config, weights):
@@ -62,6 +64,25 @@ def test_products_of_what_the_host_sends(name):
             assert side.pop_vectors().view(np.int32).tolist() == expected.tolist()
             cycles.append(result.cycles)
         assert cycles[0] == cycles[1]
+
+
+def test_without_a_vector_fifo_there_are_no_vectors():
+    """Not in the instruction set, and the host neither drives streams nor has others than its lane 0 come to it."""
+    config = SMALL["whole16"]
+    for op in ("VPOP", "VPUSH"):
+        program = Program(config, {"host0.port": [Instruction(op, {})]}, {}, {"main": 0})
+        with pytest.raises(IsaError, match=rf"no instruction '{op}'; it has HALT, .*, TAIL$"):
+            program.words("host0.port")
+    assert config.reachable("host0", "inject") == ()
+    assert config.arriving("host0", "tap") == {("e", 0)}
+    assert config.arriving("host0", "tap", vectors=True) == frozenset()
+    assert config.arriving("mem1", "tap", vectors=True) == {("e", 0)}
+    rtl = RtlMachine(Simulation(tile_verilog(NARROW), f"tile-{NARROW.name}"), NARROW)
+    assert not NARROW.vector_fifo
+    for side in (Tile(NARROW), rtl):
+        with pytest.raises(MachineError, match="room"):
+            side.push_vectors(np.zeros((1, NARROW.lanes), np.uint32))
+        assert side.pop_vectors().size == 0
 
 
 def test_without_loops_there_is_no_loop():
