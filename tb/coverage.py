@@ -147,10 +147,10 @@ class Coverage:
             if op in ("POP", "PUSH", "VPOP", "VPUSH"):
                 fifo[op] += 1
         for op, size in (("PUSH", self.config.token_fifo), ("VPUSH", self.config.vector_fifo)):
-            if fifo[op] == size:
+            if size and fifo[op] == size:
                 self.hit("fifo", f"{op} fills it")
         for op, size in (("POP", self.config.token_fifo), ("VPOP", self.config.vector_fifo)):
-            if fifo[op] == size:
+            if size and fifo[op] == size:
                 self.hit("fifo", f"{op} takes all of a full one")
 
     def _control(self, instruction: Instruction, cycle: int, notified: list[int]) -> None:
