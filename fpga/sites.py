@@ -18,7 +18,7 @@ FIRST, PITCH, SPINE_AFTER, SPINE = 4, 9, 7, 2
 #: Columns within a group, and names: MULT18X18D, DP16KD.
 MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
 RAMS = ((0, "EBR0"), (2, "EBR1"), (4, "EBR2"), (6, "EBR3"))
-#: Group in which the first memory begins. Of 0 to 8, wires are shortest with it.
+#: Group in which the first memory begins. Of 3 to 5, wires are shortest with it.
 MEMORY = 4
 #: Slices whose queues lie left to right in the last row of RAMs.
 QUEUES = ("mxm0", "host0", "mem0", "sxm0")
