@@ -67,8 +67,12 @@ class _Plan:
             self.taken[site] = cell
 
     def nearest(self, wanted: Sequence[tuple[dict, int, int]], sites: Iterable[Site]) -> None:
-        """Cells to free sites, so that they are near the columns and rows wanted: the nearest first, then by exchange."""
+        """Cells to free sites, so that they are near the columns and rows wanted: the nearest first, then by exchange.
+
+        Where sites are too few, the last cells are left to the placer.
+        """
         free = [site for site in sites if site not in self.taken]
+        wanted = wanted[: len(free)]
         chosen = []
         for _, x, y in wanted:
             chosen.append(min(free, key=lambda site: _distance(site, x, y)))

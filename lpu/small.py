@@ -12,8 +12,8 @@ from lpu.floorplan import parse_floorplan
 SMALL: dict[str, TileConfig] = {
     c.name: c
     for c in (
-        # All that `ecp5-85f` does, with half its vector lanes and no more of anything than a compiled model uses, so that an 85F
-        # has room beside it.
+        # Compiled models as on `ecp5-85f`, with half its vector lanes and no more of anything than they use, so that an 85F has
+        # room beside it (docs/decisions/0012-array-in-the-west.md).
         TileConfig(
             "whole16",
             16,

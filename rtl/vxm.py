@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,7 +83,7 @@ class Vxm(wiring.Component):
         bundles = {"e": self.east_in, "w": self.west_in}
         streams = [
             part for d, word in config.reachable(name, "tap") for part in skewed(m, config, bundles[d], word)
-        ]
+        ] or [Const(0, 32 * config.vxm_lanes)]
         operands, missing = {}, []
         for letter, ports in (("a", "a"), ("b", "b0 b1"), ("c", "c"), ("d", "d0 d1 d2")):
             requests = [getattr(control, port) for port in ports.split()]

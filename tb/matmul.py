@@ -28,6 +28,9 @@ def matmul(config: TileConfig, seed: int = 0, rounds: int = 1) -> Program:
         raise ValueError(f"{config.name} has no mem0, mxm0 and vxm0")
     memories = [n for n, s in zip(names, config.floorplan, strict=True) if s.kind is SliceKind.MEM]
     result = memories[-1]
+    for source, sink in (("mem0", "mxm0"), ("mxm0", "vxm0"), ("vxm0", result)):
+        if not config.routes(source, sink):
+            raise ValueError(f"{config.name} has no stream from {source} to {sink}: widen inject or tap")
     inwards, drains, outwards = (
         2 * 4 * word + "ew".index(direction)
         for direction, word in (

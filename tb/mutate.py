@@ -166,11 +166,11 @@ class Saboteur:
         )
 
     def _underflow(self) -> str:
-        op = self._rng.choice(["POP", *(op for op in vector_ops(self._config) if op == "VPOP")])
+        op = self._rng.choice(["POP", *vector_ops(self._config)[:1]])
         return self._fifo(op, self._board.limits[op])
 
     def _overflow(self) -> str:
-        op = self._rng.choice(["PUSH", "PUSH", *(op for op in vector_ops(self._config) if op == "VPUSH")])
+        op = self._rng.choice(["PUSH", "PUSH", *vector_ops(self._config)[1:]])
         return self._fifo(op, self._board.limits[op])
 
 
