@@ -176,6 +176,7 @@ class Build:
             "board": board.name,
             "title": board.title,
             "config": board.config,
+            "netlist": _digest((self.folder / "board.json").read_bytes(), self.pins.read_bytes()),
             "clock_mhz": board.mhz,
             "fmax_mhz": round(statistics.median(p.fmax_mhz for p in placements), 2),
             "meets_clock": best.fmax_mhz >= board.mhz,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -108,6 +109,27 @@ def slower(board: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [
         f"{board}: Fmax has fallen from {old['fmax_mhz']} to {new['fmax_mhz']} MHz; the slowest path is in {units}"
     ]
+
+
+def with_seeds_of(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """A report with the seeds of an earlier one as well, if that is of the same netlist, pins, clock and tools.
+
+    A seed of a full device takes hours: they can be built one at a time, on several machines.
+    """
+    same = ("netlist", "clock_mhz", "tools")
+    if not old or any(old.get(name) != new[name] for name in same):
+        return new
+    seeds = {placed["seed"]: placed for report in (old, new) for placed in report["seeds"]}
+    placed = [seed for _, seed in sorted(seeds.items())]
+    best = max((new, old), key=lambda report: max(seed["fmax_mhz"] for seed in report["seeds"]))
+    return {
+        **new,
+        "critical_path": best["critical_path"],
+        "meets_clock": best["meets_clock"],
+        "fmax_mhz": round(statistics.median(seed["fmax_mhz"] for seed in placed), 2),
+        "seeds": placed,
+        "seeds_not_routed": sorted({*old["seeds_not_routed"], *new["seeds_not_routed"]} - seeds.keys()),
+    }
 
 
 def check(report: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from fpga.boards import BOARDS, BoardError, board_of
 from fpga.build import Build, Placement
 from fpga.cells import Area
 from fpga.families import ECP5
-from fpga.report import BEGIN, END, README, grown, recorded, slower, table, with_table
+from fpga.report import BEGIN, END, README, grown, recorded, slower, table, with_seeds_of, with_table
 from fpga.sites import assign
 from fpga.timing import critical_path, fmax, routing_stuck, unit
 from fpga.tools import ToolError, ToolStuck, run_tool
@@ -186,6 +186,33 @@ def test_the_readme_has_the_table_of_the_recorded_reports():
     with pytest.raises(ValueError, match="the README has no lines"):
         with_table("nothing", "")
     assert readme.index(BEGIN) < readme.index(END)
+
+
+def test_a_record_keeps_the_seeds_of_the_same_netlist():
+    """Those built before, here or elsewhere; of another netlist, clock or tool nothing is kept."""
+
+    def of(*seeds, given_up=(), **changes):
+        best = max(mhz for _, mhz in seeds)
+        placed = [{"seed": seed, "fmax_mhz": mhz} for seed, mhz in seeds]
+        path = [{"unit": f"path of {best}"}]
+        return {
+            **{"netlist": "n", "clock_mhz": 60, "tools": ["t"], "cycles_per_token": 1},
+            **{"seeds": placed, "seeds_not_routed": list(given_up), "fmax_mhz": 0.0},
+            **{"critical_path": path, "meets_clock": best >= 60},
+            **changes,
+        }
+
+    old = of((3, 70.0), (1, 50.0), given_up=(2, 4), cycles_per_token=2)
+    found = with_seeds_of(old, of((1, 52.0), (2, 58.0)))
+    assert found["seeds"] == [
+        {"seed": seed, "fmax_mhz": mhz} for seed, mhz in ((1, 52.0), (2, 58.0), (3, 70.0))
+    ]
+    assert found["fmax_mhz"] == 58 and found["meets_clock"] and found["seeds_not_routed"] == [4]
+    assert found["critical_path"] == [{"unit": "path of 70.0"}] and found["cycles_per_token"] == 1
+    for changes in ({"netlist": "m"}, {"clock_mhz": 50}, {"tools": ["u"]}):
+        new = of((2, 58.0), **changes)
+        assert with_seeds_of(old, new) == new
+    assert with_seeds_of(None, old) == old
 
 
 def test_check_compares_with_what_is_recorded(monkeypatch, tmp_path):

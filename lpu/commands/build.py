@@ -22,7 +22,11 @@ MODEL, POSITION = "models/stories192k", 128
 @click.option("--seed", "seeds", type=int, multiple=True, help="Seed of a placement; several are tried.")
 @click.option("--clock", type=click.FloatRange(min=1), help="MHz of the tile instead of the board's.")
 @click.option("--config", "config_name", help="Tile instead of the board's: a preset or a JSON file.")
-@click.option("--record", is_flag=True, help="Keep the report in fpga/reports as what is compared with.")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="Keep the report in fpga/reports, with the seeds recorded of the same netlist.",
+)
 @json_option
 @click.pass_context
 def command(
@@ -44,7 +48,7 @@ def command(
 
     from fpga.boards import board_of
     from fpga.build import Build
-    from fpga.report import REPORTS
+    from fpga.report import REPORTS, with_seeds_of
     from lpu.commands.options import report
     from lpu.commands.progress import progress
 
@@ -68,7 +72,9 @@ def command(
         found |= machine_figures(target.tile)
     build.write(found)
     if record:
-        (REPORTS / f"{target.name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        kept = REPORTS / f"{target.name}.json"
+        found = with_seeds_of(json.loads(kept.read_text()) if kept.exists() else None, found)
+        kept.write_text(json.dumps(found, indent=1) + "\n")
     if json_path is not None:
         report(found, json_path)
     else:
