@@ -73,8 +73,9 @@ def command(
     build.write(found)
     if record:
         kept = REPORTS / f"{target.name}.json"
-        found = with_seeds_of(json.loads(kept.read_text()) if kept.exists() else None, found)
-        kept.write_text(json.dumps(found, indent=1) + "\n")
+        # What is shown and returned stays that of this build: its bitstream has to reach the clock.
+        before = json.loads(kept.read_text()) if kept.exists() else None
+        kept.write_text(json.dumps(with_seeds_of(before, found), indent=1) + "\n")
     if json_path is not None:
         report(found, json_path)
     else:
